@@ -1,0 +1,100 @@
+# `make` lists the targets. All it needs is make and a Python from 3.11 on.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The first of these that is new enough; another one: make serve PYTHON=/path/to/python
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Exactly what the lock names, and nothing that a compiler would have to build.
+INSTALL := $(PIP) install --require-hashes --only-binary :all: --requirement
+
+# The tests find the environment's programs and those that tests/tools.sh fetched.
+export PATH := $(CURDIR)/$(BIN):$(CURDIR)/.tools/bin:$(PATH)
+
+# Each variable given on the command line, PORT=8711 say, is the setting BRINERY_PORT.
+quoted = '$(subst ','\'',$(1))'
+given = $(foreach name,$(filter-out PYTHON VENV SHELL PATH ARGS,$(.VARIABLES)),$(if $(filter command,$(origin $(name))),$(name)))
+settings = $(foreach name,$(given),BRINERY_$(name)=$(call quoted,$($(name))))
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: serve
+serve: $(VENV)/.serve ## Serve BUNDLE (pickles/) on PORT (8000); any setting may be given: WORKERS=2 LOG_FORMAT=console
+	@exec env $(settings) $(BIN)/brinery serve
+
+.PHONY: test
+test: $(VENV)/.test tools lint ## All fast checks: lint, types, layers, tests with branch coverage
+	$(BIN)/pytest -m 'not slow' --cov --cov-report=term $(ARGS)
+
+.PHONY: test-all
+test-all: $(VENV)/.test tools ## The checks that need more time than `make test` has, and only those
+	$(BIN)/pytest -m slow $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.test ## Style, format, types and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: fmt
+fmt: $(VENV)/.test ## Format, and mend what can be mended without thought
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: docs
+docs: $(VENV)/.serve ## Write the reference pages that are made from the code
+	$(BIN)/brinery settings --markdown > docs/configuration.md.new
+	mv docs/configuration.md.new docs/configuration.md
+
+.PHONY: tools
+tools: ## What the tests run beside Python: promtool, Newman
+	@sh tests/tools.sh
+
+COMPILE = .lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy fewest \
+	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
+
+.PHONY: lock
+lock: .lock/bin/uv ## Resolve the newest releases for Python 3.11 to 3.13 into the lock files
+	@# setuptools is there to install Brinery itself without a network.
+	echo 'setuptools >=77' | $(COMPILE) setup.cfg - --output-file requirements.lock
+	echo 'setuptools >=77' | $(COMPILE) setup.cfg - --extra dev --constraint requirements.lock \
+		--output-file requirements-dev.lock
+
+.PHONY: clean
+clean: ## Remove what the tools left behind, but no environment
+	rm -rf .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache \
+		.schemathesis build dist brinery.egg-info htmlcov
+	find server tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: distclean
+distclean: clean ## Back to a fresh clone
+	rm -rf $(VENV) .lock .tools postman/node_modules
+
+# The stamps: nothing is installed again before a lock file changes.
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Brinery needs Python 3.11 or newer; none of python3, python3.13, python3.12, python3.11 is." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.lock | $(BIN)/python
+	$(INSTALL) requirements.lock
+	@touch $@
+
+$(VENV)/.serve: setup.cfg pyproject.toml $(VENV)/.runtime
+	$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/.test: requirements-dev.lock $(VENV)/.serve
+	$(INSTALL) requirements-dev.lock
+	@touch $@
+
+.lock/bin/uv: | $(BIN)/python
+	$(BIN)/python -m venv .lock
+	.lock/bin/python -m pip --disable-pip-version-check --quiet install 'uv >=0.9'

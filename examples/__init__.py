@@ -1,0 +1,1 @@
+"""One folder per model: a `train.py` that writes a bundle, and the bundle it wrote."""

@@ -1,0 +1,1 @@
+"""Brinery: a generic model-serving runtime for fitted scikit-learn estimators."""

@@ -1,0 +1,128 @@
+"""The console: `brinery serve | check | predict | openapi | settings`.
+
+What a verb needs is imported when it runs, so that `--help` and `settings` answer at once.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from server.errors import BrineryError, BundleError
+from server.settings import Settings, options
+
+DESCRIPTION = "Serve a fitted scikit-learn model: documented, validated and monitored."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb; give the process's exit status: 0, or 1 for what was refused, after a line on standard error."""
+    given = _parser().parse_args(arguments)
+    try:
+        status: int = given.run(given)
+    except BundleError as error:
+        for reason in error.reasons:
+            sys.stderr.write(f"brinery: {reason}\n")
+        return 1
+    except BrineryError as error:
+        sys.stderr.write(f"brinery: {error}\n")
+        return 1
+    except BrokenPipeError:  # whoever read us has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="brinery", description=DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"brinery {version('brinery')}")
+    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
+
+    serve = verbs.add_parser(
+        "serve",
+        help="serve a bundle over HTTP",
+        description="Serve a bundle by Gunicorn. Each option is also an environment variable, which it overrides.",
+    )
+    for option in options():
+        text = f"{option.sentence} Expected: {option.parser.expects}. Default: {option.default or 'empty'}."
+        serve.add_argument(
+            option.flag, dest=option.name, metavar="VALUE", help=f"{text} [{option.variable}]".replace("%", "%%")
+        )
+    serve.set_defaults(run=_serve)
+
+    check = verbs.add_parser("check", help="say what a bundle would serve, or all that is wrong with it")
+    _add_bundle(check)
+    check.set_defaults(run=_check)
+
+    predict = verbs.add_parser(
+        "predict",
+        help="answer the rows of a file",
+        description="Answer the rows of a file, in their order. A row that the schema refuses gets its problem in the "
+        "place of a result, and makes the exit status 1.",
+    )
+    _add_bundle(predict)
+    predict.add_argument("file", metavar="FILE", help="a file of JSON, JSON Lines or CSV; - is standard input")
+    predict.add_argument("--out", metavar="FILE", default="-", help="where to write; standard output by default")
+    formats = ("json", "jsonl", "csv")
+    predict.add_argument("--from", dest="source_format", choices=formats, help="the file's format, if not by its name")
+    predict.add_argument("--to", dest="target_format", choices=formats, help="the answers' format; as the file's")
+    predict.set_defaults(run=_predict)
+
+    openapi = verbs.add_parser("openapi", help="print a bundle's OpenAPI document")
+    _add_bundle(openapi)
+    openapi.add_argument("--swagger", action="store_true", help="as Swagger 2.0, for older tools")
+    openapi.set_defaults(run=_openapi)
+
+    settings = verbs.add_parser("settings", help="print every setting with its meaning and current value")
+    settings.add_argument("--markdown", action="store_true", help="as the reference page, without current values")
+    settings.set_defaults(run=_settings)
+    return parser
+
+
+def _add_bundle(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="the folder with model.pkl")
+
+
+def _serve(given: argparse.Namespace) -> int:
+    from server.console.serve import serve
+
+    serve({option.name: value for option in options() if (value := getattr(given, option.name)) is not None})
+
+
+def _check(given: argparse.Namespace) -> int:
+    from server.console.check import check
+
+    print(check(given.bundle, Settings.from_environ(os.environ)))
+    return 0
+
+
+def _predict(given: argparse.Namespace) -> int:
+    from server.console.batch import format_of, predict_paths
+
+    source_format = given.source_format or format_of(given.file)
+    target_format = given.target_format or (format_of(given.out) if given.out != "-" else source_format)
+    answered, refused = predict_paths(
+        given.bundle, Settings.from_environ(os.environ), (given.file, source_format), (given.out, target_format)
+    )
+    if refused:
+        sys.stderr.write(f"brinery: {refused} of {answered + refused} rows were refused.\n")
+    return 1 if refused else 0
+
+
+def _openapi(given: argparse.Namespace) -> int:
+    from server.console.documents import document
+
+    print(document(given.bundle, Settings.from_environ(os.environ), swagger=given.swagger))
+    return 0
+
+
+def _settings(given: argparse.Namespace) -> int:
+    from server.console.reference import settings_lines, settings_page
+
+    print(settings_page() if given.markdown else settings_lines(Settings.from_environ(os.environ)), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The HTTP routes: endpoints, and the Flask blueprints that lead to them."""

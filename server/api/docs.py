@@ -1,0 +1,63 @@
+"""The documents, the page that shows them, and the way there from `/`.
+
+Every link is relative, so that the page works under any path that a proxy gives us; Swagger UI's files come from a
+package that is installed with us, so that it works without a network.
+"""
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any, Final
+
+import orjson
+
+from server.exchange import Endpoint, Request, Response, Route
+from server.negotiation import check_accepts
+from server.settings import Settings
+
+SWAGGER_UI: Final = files("flask_swagger_ui") / "dist"
+WEB: Final = files("server") / "web"
+ASSETS: Final = {
+    "swagger-ui.css": (SWAGGER_UI, "text/css; charset=utf-8"),
+    "swagger-ui-bundle.js": (SWAGGER_UI, "text/javascript; charset=utf-8"),
+    "favicon-32x32.png": (SWAGGER_UI, "image/png"),
+    "docs.js": (WEB, "text/javascript; charset=utf-8"),
+}
+# Swagger UI writes styles into its elements; nothing else needs leave beyond our own files.
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+PAGE_HEADERS: Final = [("Content-Security-Policy", CONTENT_SECURITY_POLICY), ("Referrer-Policy", "no-referrer")]
+CACHED_FOR_A_DAY: Final = [("Cache-Control", "public, max-age=86400")]
+
+
+def docs_routes(openapi: Mapping[str, Any], swagger: Mapping[str, Any], settings: Settings) -> Sequence[Route]:
+    """Make the routes of both documents and of the page that shows the first."""
+    page = (WEB / "docs.html").read_bytes()
+    there = [("Location", f"{settings.root_path}/api/docs")]
+    return [
+        Route("/openapi.json", {"GET": _document(openapi)}),
+        Route("/swagger.json", {"GET": _document(swagger)}),
+        Route("/api/docs", {"GET": lambda _: Response(200, page, "text/html; charset=utf-8", list(PAGE_HEADERS))}),
+        Route("/", {"GET": lambda _: Response(307, b"", "text/plain; charset=utf-8", list(there))}),
+        *(Route(f"/api/docs/assets/{name}", {"GET": _asset(name)}) for name in ASSETS),
+    ]
+
+
+def _document(document: Mapping[str, Any]) -> Endpoint:
+    body = orjson.dumps(document)
+
+    def get(request: Request) -> Response:
+        check_accepts(request.headers.get("Accept", ""))
+        return Response(200, body)
+
+    return get
+
+
+def _asset(name: str) -> Endpoint:
+    folder, media_type = ASSETS[name]
+
+    def get(_: Request) -> Response:
+        return Response(200, (folder / name).read_bytes(), media_type, list(CACHED_FOR_A_DAY))
+
+    return get

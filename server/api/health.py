@@ -1,0 +1,48 @@
+"""`GET /api/health`, `/api/health/live` and `/api/health/ready`."""
+
+from collections.abc import Sequence
+
+import orjson
+
+from server.admission import Readiness
+from server.errors import NotReady
+from server.exchange import Request, Response, Route
+from server.model import Model
+from server.negotiation import check_accepts
+
+ALIVE = b'{"status":"alive"}'
+READY = b'{"status":"ready"}'
+
+
+def health_routes(model: Model, readiness: Readiness) -> Sequence[Route]:
+    """Make the health routes; that there is a `model` says that it was loaded, tried and warmed up."""
+
+    def live(request: Request) -> Response:
+        check_accepts(request.headers.get("Accept", ""))
+        return Response(200, ALIVE)
+
+    def ready(request: Request) -> Response:
+        check_accepts(request.headers.get("Accept", ""))
+        if readiness.draining:
+            msg = "The server is about to stop; send requests to another one."
+            raise NotReady(msg)
+        return Response(200, READY)
+
+    def health(request: Request) -> Response:
+        check_accepts(request.headers.get("Accept", ""))
+        server = "draining" if readiness.draining else "ready"
+        report = {
+            "status": server,
+            "components": {
+                "server": {"status": server},
+                "model": {"status": "ready", "name": model.identity.name, "version": model.identity.version},
+                "engine": {"status": "ready", "name": model.evaluator.name},
+            },
+        }
+        return Response(200, orjson.dumps(report))
+
+    return [
+        Route("/api/health", {"GET": health}),
+        Route("/api/health/live", {"GET": live}),
+        Route("/api/health/ready", {"GET": ready}),
+    ]

@@ -1,0 +1,68 @@
+"""`GET /api/info`: what is served, and by which versions."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import orjson
+
+from server.exchange import Request, Response, Route
+from server.model import Model
+from server.negotiation import check_accepts
+from server.openapi import parameter_schema
+
+
+def info_routes(model: Model) -> Sequence[Route]:
+    """Make the route that says what is served."""
+    body = orjson.dumps(info(model))
+
+    def get(request: Request) -> Response:
+        check_accepts(request.headers.get("Accept", ""))
+        return Response(200, body)
+
+    return [Route("/api/info", {"GET": get})]
+
+
+def info(model: Model) -> dict[str, Any]:
+    """Give what the route says; `status` and `metadata` are what older clients read."""
+    identity = model.identity
+    return {
+        "status": "alive",
+        "metadata": dict(model.metadata),
+        "model": {
+            "name": identity.name,
+            "version": identity.version,
+            "digest": identity.digest,
+            "class": model.estimator_class,
+            "engine": model.evaluator.name,
+            "sklearn_version": model.bundle.sklearn_version,
+        },
+        "runtime": dict(runtime_versions()),
+        "signature": {
+            "parameters": [
+                {"name": each.name, "required": each.required, **parameter_schema(each)}
+                for each in model.signature.parameters
+            ],
+            "answer": model.outputs.form.value,
+            "outputs": [{"name": each.name, "labels": list(each.labels)} for each in model.outputs.outputs],
+        },
+    }
+
+
+def runtime_versions() -> Mapping[str, str]:
+    """Give the versions of what serves the model."""
+    packages = {"sklearn": "scikit-learn", "numpy": "numpy", "pandas": "pandas", "brinery": "brinery"}
+    return {"python": platform.python_version(), **{name: version(package) for name, package in packages.items()}}
+
+
+def metric_labels(model: Model) -> Mapping[str, str]:
+    """Give the labels of the model's info metric."""
+    versions = runtime_versions()
+    return {
+        "name": model.identity.name,
+        "version": str(model.identity.version),
+        "digest": model.identity.digest,
+        "engine": model.evaluator.name,
+        **{name: versions[name] for name in ("python", "sklearn", "numpy", "brinery")},
+    }

@@ -1,0 +1,210 @@
+"""`brinery predict`: a file of rows in, the same rows answered out; JSON, JSON Lines or CSV."""
+
+import csv
+import itertools
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Literal, TextIO, TypeAlias
+
+import orjson
+from tqdm import tqdm
+
+from server.bundle import read_bundle
+from server.decoding import decode
+from server.errors import FileError, MalformedBody
+from server.model import Model, make_model
+from server.parameter import Kind, Parameter
+from server.predictor import Predictor
+from server.problems import describe
+from server.settings import Settings
+
+Format: TypeAlias = Literal["json", "jsonl", "csv"]
+FORMATS: Final[tuple[Format, ...]] = ("json", "jsonl", "csv")
+CHUNK_ROWS: Final = 1_000  # rows evaluated at once: enough to be fast, few enough for any memory
+
+Row: TypeAlias = dict[str, Any]
+Item: TypeAlias = dict[str, Any]
+
+
+def format_of(path: str) -> Format:
+    """Tell a file's format by the end of its name; JSON where it says nothing."""
+    suffix = Path(path).suffix.lower()
+    return {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}.get(suffix, "json")  # type: ignore[return-value]
+
+
+def predict_paths(
+    folder: Path, settings: Settings, source: tuple[str, Format], target: tuple[str, Format]
+) -> tuple[int, int]:
+    """Answer the rows of one file in another, each a path (`-` for a standard stream) and its format.
+
+    Gives how many rows were answered and how many refused. Raises `BundleError`, `MalformedBody`, and `FileError` for
+    a file that cannot be opened.
+    """
+    model = make_model(read_bundle(folder, allow_other_version=settings.version_mismatch == "warn"), settings)
+    with _opened(source[0], "r") as reading, _opened(target[0], "w") as writing:
+        return predict_file(model, reading, writing, source[1], target[1])
+
+
+@contextmanager
+def _opened(path: str, mode: Literal["r", "w"]) -> Iterator[TextIO]:
+    if path == "-":
+        yield sys.stdin if mode == "r" else sys.stdout
+        return
+    try:
+        file = open(path, mode, encoding="utf-8", newline="")  # noqa: SIM115, PTH123  # closed below
+    except OSError as error:
+        msg = f"{path} cannot be opened: {error.strerror}."
+        raise FileError(msg) from None
+    with file:
+        yield file
+
+
+def predict_file(
+    model: Model, source: TextIO, target: TextIO, source_format: Format, target_format: Format
+) -> tuple[int, int]:
+    """Answer every row of `source` on `target`, in order; give how many were answered and how many refused.
+
+    A refused row gets its problem in the place of a result. Raises `MalformedBody` for text that cannot be read.
+    """
+    single, rows = _read(model, source, source_format)
+    answered = refused = 0
+    write = _writer(target, target_format, single=single)
+    # A bar only where someone sees it, and only if it takes long enough to be asked for.
+    with tqdm(desc="predict", unit=" rows", disable=None, delay=1, leave=False) as bar:
+        for numbered, items in _answered(model, rows):
+            write(numbered, items)
+            bad = sum("problem" in item for item in items)
+            answered, refused = answered + len(items) - bad, refused + bad
+            bar.update(len(items))
+        write([], [])
+    return answered, refused
+
+
+def _answered(model: Model, rows: Iterable[Row]) -> Iterator[tuple[list[Row], list[Item]]]:
+    """Give the rows and their items, a chunk at a time."""
+    predictor = Predictor(model, max_rows=CHUNK_ROWS)
+    iterator = iter(rows)
+    while chunk := list(itertools.islice(iterator, CHUNK_ROWS)):
+        batch = predictor.batch(chunk, lenient=True)
+        answer = predictor.render(batch, predictor.evaluate(batch), describe=lambda error: describe(error, ""))
+        yield chunk, orjson.loads(answer.body)
+
+
+def _read(model: Model, source: TextIO, source_format: Format) -> tuple[bool, Iterable[Row]]:
+    if source_format == "csv":
+        return False, _csv_rows(model, source)
+    if source_format == "jsonl":
+        return False, _json_lines(source)
+    value = decode(source.read().encode())
+    return (False, value) if isinstance(value, list) else (True, [value])  # type: ignore[list-item]
+
+
+def _json_lines(source: TextIO) -> Iterator[Row]:
+    for number, line in enumerate(source, 1):
+        if line.strip():
+            try:
+                yield decode(line.encode())  # type: ignore[misc]
+            except MalformedBody as error:
+                msg = f"Line {number}: {error}"
+                raise MalformedBody(msg) from None
+
+
+def _csv_rows(model: Model, source: TextIO) -> Iterator[Row]:
+    readers = {parameter.name: _CellReader(parameter) for parameter in model.signature.parameters}
+    for row in csv.DictReader(source):
+        values: Row = {}
+        for name, cell in row.items():
+            if (read := readers.get(name)) is None:
+                values[name] = cell
+            elif cell or read.parameter.kind is Kind.TEXT:
+                values[name] = read(cell)
+            elif read.parameter.nullable:
+                values[name] = None  # an empty cell is a missing value; where none is taken the field is absent
+        yield values
+
+
+class _CellReader:
+    """Reads a CSV cell, which is always text, as the JSON value that its parameter would take.
+
+    What cannot be read stays text, so that the schema refuses it like any other value.
+    """
+
+    def __init__(self, parameter: Parameter) -> None:
+        self.parameter = parameter
+        self._labels = {json.dumps(label).strip('"'): label for label in parameter.labels}
+
+    def __call__(self, cell: str) -> Any:  # noqa: ANN401
+        kind = self.parameter.kind
+        if kind is Kind.CATEGORY:
+            return self._labels.get(cell, cell)
+        if kind is Kind.TEXT:
+            return cell
+        try:
+            value = orjson.loads(cell.strip())
+        except orjson.JSONDecodeError:
+            return cell
+        return value if isinstance(value, (int, float)) else cell
+
+
+Write: TypeAlias = Callable[[Sequence[Row], Sequence[Item]], None]
+
+
+def _writer(target: TextIO, target_format: Format, *, single: bool) -> Write:
+    """Make the function that writes a chunk; called with an empty one, it ends the file."""
+    return {"json": _json_writer, "jsonl": _json_lines_writer, "csv": _csv_writer}[target_format](target, single)
+
+
+def _json_writer(target: TextIO, single: bool) -> Write:
+    started = False
+
+    def write(_: Sequence[Row], items: Sequence[Item]) -> None:
+        nonlocal started
+        for item in items:
+            text = orjson.dumps(_shown(item)).decode()
+            target.write(text if single else (",\n" if started else "[\n") + text)
+            started = True
+        if not items:
+            target.write("\n" if single else ("\n]\n" if started else "[]\n"))
+
+    return write
+
+
+def _json_lines_writer(target: TextIO, _: bool) -> Write:
+    def write(_: Sequence[Row], items: Sequence[Item]) -> None:
+        target.writelines(orjson.dumps(_shown(item)).decode() + "\n" for item in items)
+
+    return write
+
+
+def _csv_writer(target: TextIO, _: bool) -> Write:
+    writer: csv.DictWriter[str] | None = None
+
+    def write(rows: Sequence[Row], items: Sequence[Item]) -> None:
+        nonlocal writer
+        flat = [{"error": item["problem"]["detail"]} if "problem" in item else _flat(item["result"]) for item in items]
+        if writer is None and flat:
+            answers = next((each for each in flat if "error" not in each), {})
+            names = dict.fromkeys([*rows[0], *answers, "error"])
+            writer = csv.DictWriter(target, list(names), restval="", extrasaction="ignore", lineterminator="\n")
+            writer.writeheader()
+        if writer is not None:
+            writer.writerows({**row, **answer} for row, answer in zip(rows, flat, strict=True))
+
+    return write
+
+
+def _shown(item: Item) -> Any:  # noqa: ANN401
+    return item["problem"] if "problem" in item else item["result"]
+
+
+def _flat(result: Any, name: str = "") -> dict[str, Any]:  # noqa: ANN401
+    """Flatten an answer into columns: `output.label`."""
+    if not isinstance(result, dict):
+        return {name: result}
+    columns: dict[str, Any] = {}
+    for key, value in result.items():
+        columns |= _flat(value, f"{name}.{key}" if name else key)
+    return columns

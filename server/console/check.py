@@ -1,0 +1,64 @@
+"""`brinery check`: says what a bundle would serve, or all that is wrong with it."""
+
+from pathlib import Path
+
+import orjson
+import sklearn
+
+from server.app import example_of
+from server.bundle import read_bundle
+from server.model import Model, make_model
+from server.outputs import Form
+from server.parameter import Kind, Parameter
+from server.predictor import Predictor
+from server.settings import Settings
+
+SHOWN_LABELS = 5
+
+
+def check(folder: Path, settings: Settings) -> str:
+    """Say in some lines what the bundle in `folder` would serve; raise `BundleError` with all that is wrong."""
+    bundle = read_bundle(folder, allow_other_version=settings.version_mismatch == "warn")
+    model = make_model(bundle, settings)
+    answer = example_of(Predictor(model, max_rows=settings.max_rows), model)
+    sizes = ", ".join(f"{name} {_size(size)}" for name, size in (bundle.sizes or {}).items())
+    width = max(len(parameter.name) for parameter in model.signature.parameters)
+    lines = [
+        f"{model.identity.name}, version {model.identity.version}",
+        f"  files       {sizes}",
+        f"  digest      {model.identity.digest}",
+        f"  estimator   {model.estimator_class}",
+        f"  pickled by  scikit-learn {bundle.sklearn_version or '(it does not say)'}; {sklearn.__version__} runs here",
+        f"  engine      {model.evaluator.name}",
+        "  parameters",
+        *(f"    {each.name:{width}}  {_say(each)}" for each in model.signature.parameters),
+        f"  answer      {_say_answer(model)}",
+        "  a request   " + orjson.dumps(model.signature.example()).decode(),
+        "  its answer  " + orjson.dumps(answer).decode(),
+        "It can be served.",
+    ]
+    return "\n".join(lines)
+
+
+def _say(parameter: Parameter) -> str:
+    text = parameter.expectation()
+    if parameter.kind is Kind.CATEGORY:
+        some = ", ".join(map(str, parameter.labels[:SHOWN_LABELS]))
+        more = ", ..." if len(parameter.labels) > SHOWN_LABELS else ""
+        text += f": {some}{more}"
+        text += " (or any other)" if parameter.open else ""
+    return text if parameter.required else f"{text}; optional"
+
+
+def _say_answer(model: Model) -> str:
+    outputs = model.outputs
+    if outputs.form is Form.VALUES or outputs.multilabel:
+        return f"{outputs.form.value} of " + ", ".join(each.name for each in outputs.outputs)
+    said = [
+        (f"{each.name}: " if outputs.several else "") + ", ".join(each.keys[:SHOWN_LABELS]) for each in outputs.outputs
+    ]
+    return f"{outputs.form.value} of " + "; ".join(said)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1_000_000 else f"{count / 1e3:.1f} kB"

@@ -1,0 +1,40 @@
+"""`brinery settings`: every setting with its meaning, as lines for people or as the reference page."""
+
+from server.settings import Settings, as_text, options
+
+PAGE_TOP = """# Configuration
+
+Every setting is an environment variable, and an option of `brinery serve` by the same name (`--max-rows` for
+`BRINERY_MAX_ROWS`). A value that cannot be used stops the start with a sentence that names it, and so does a
+variable with our prefix that is not in this table. This page is written by `make docs`.
+
+| variable | default | expected | meaning |
+|---|---|---|---|
+"""
+
+
+def settings_lines(settings: Settings) -> str:
+    """Say every setting: its variable, its current value, its default and its meaning."""
+    blocks = []
+    for option in options():
+        value = as_text(getattr(settings, option.name))
+        blocks.append(
+            f"{option.variable}={value}\n    {option.sentence}\n"
+            f"    Expected: {option.parser.expects}. Default: {option.default or 'empty'}."
+        )
+    return "\n".join(blocks)
+
+
+def settings_page() -> str:
+    """Write the reference page."""
+    rows = [
+        f"| `{option.variable}` | {_code(option.default)} | {option.parser.expects} | {option.sentence} |"
+        for option in options()
+    ]
+    return PAGE_TOP + "\n".join(rows) + "\n"
+
+
+def _code(default: str) -> str:
+    if not default:
+        return "empty"
+    return default if " " in default else f"`{default}`"

@@ -1,0 +1,74 @@
+"""The pickle itself as an engine: any estimator, at its own speed."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from server.engine.evaluator import Evaluation
+from server.introspection import Estimator, Shape
+from server.outputs import Form
+from server.parameter import Code, Kind, Parameter
+from server.signature import Row
+
+
+class FallbackEvaluator:
+    """Calls the estimator's own `predict_proba` or `predict` on rows in the form that it was fitted on."""
+
+    name = "pickle"
+
+    def __init__(self, estimator: Estimator, parameters: Sequence[Parameter], shape: Shape, form: Form) -> None:
+        self._estimator = estimator
+        self._names = [parameter.name for parameter in parameters]
+        self._dtypes = [_dtype(parameter) for parameter in parameters]
+        # One array holds all columns; one that holds anything but numbers makes it an array of objects.
+        self._dtype = np.dtype(object) if object in self._dtypes else np.dtype(float)
+        self._shape = shape
+        self._form = form
+
+    def evaluate(self, rows: Sequence[Row], *, with_classes: bool = False) -> Evaluation:
+        """Evaluate rows; see `Evaluator`."""
+        # Overflow shows as a number that is not finite, which the caller looks for; a warning would only be noise.
+        with np.errstate(all="ignore"):
+            x = self.matrix(rows)
+            if self._form is Form.PREDICTION:
+                return Evaluation(classes=_two_dimensional(self._estimator.predict(x)))
+            if self._form is Form.VALUES:
+                return Evaluation(numbers=[_two_dimensional(self._estimator.predict(x))])
+            numbers = self._estimator.predict_proba(x)
+            classes = _two_dimensional(self._estimator.predict(x)) if with_classes else None
+        return Evaluation(numbers=numbers if isinstance(numbers, list) else [numbers], classes=classes)
+
+    def matrix(self, rows: Sequence[Row]) -> pd.DataFrame | NDArray[Any] | list[Code]:
+        """Give the rows in the form that the estimator was fitted on: a DataFrame, an array, or a list of texts."""
+        if self._shape is Shape.TEXTS:
+            return [row[0] for row in rows]
+        if self._shape is Shape.ARRAY:
+            return np.array(rows, dtype=self._dtype)
+        columns = zip(self._names, self._dtypes, zip(*rows, strict=True), strict=True)
+        return pd.DataFrame({name: pd.Series(column, dtype=dtype) for name, dtype, column in columns})
+
+
+def _dtype(parameter: Parameter) -> type:
+    """Give the type of the column that holds a parameter's codes, as pandas reads such a column from a file."""
+    if parameter.kind in (Kind.NUMBER, Kind.INTEGER):
+        return float
+    if parameter.kind is Kind.BOOLEAN:
+        return object if parameter.nullable else bool
+    codes: list[Code] = [*parameter.codes, *([parameter.null_code] if parameter.nullable else [])]
+    types = {type(code) for code in codes}
+    if types == {bool}:
+        return bool
+    if types == {int}:
+        return int
+    if types and types <= {int, float} and all(isinstance(code, int) or not math.isinf(code) for code in codes):  # type: ignore[arg-type]
+        return float
+    return object
+
+
+def _two_dimensional(predicted: ArrayLike) -> NDArray[Any]:
+    array = np.asarray(predicted)
+    return array.reshape(len(array), -1)

@@ -1,0 +1,147 @@
+"""The exceptions of Brinery. None of them knows an HTTP status; `server.problems` maps them.
+
+    BrineryError
+    ├── StartError                what stops us before we listen
+    │   ├── SettingError            a setting's value cannot be used
+    │   └── BundleError             the bundle cannot be served
+    ├── FileError                 a file that the console was given cannot be opened
+    ├── RequestError              what the caller can mend
+    │   ├── MalformedBody           no JSON text within our bounds
+    │   │   └── IncompleteBody        the body ended early or its framing broke
+    │   ├── BodyTooLarge            more bytes than we read
+    │   ├── TooManyRows             more rows than we take in one request
+    │   ├── InvalidInput            JSON that the published schema refuses
+    │   ├── UnsupportedMediaType    a media type or a coding that we do not read
+    │   ├── NotAcceptable           a media type that we do not write
+    │   ├── RouteNotFound           no such route
+    │   └── MethodNotAllowed        the route has other methods
+    ├── PredictionError           the estimator failed on an accepted row
+    ├── NotReady                  draining, or not started yet
+    └── DeadlineExceeded          the request took longer than it may
+
+A message says what, what it got, what was expected, and what to do. Messages of `RequestError` and
+`PredictionError` reach the caller and the log: they never hold a value that the caller sent.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+class BrineryError(Exception):
+    """Everything that Brinery itself raises; `str()` is one sentence for people."""
+
+
+class StartError(BrineryError):
+    """What stops us before we listen: the process ends with this sentence and a status that is not zero."""
+
+
+class SettingError(StartError):
+    """A setting's value cannot be used; names the variable, the value and what was expected."""
+
+
+class BundleError(StartError):
+    """The bundle cannot be served: each reason says which file or parameter, why, and what to change."""
+
+    def __init__(self, *reasons: str) -> None:
+        super().__init__(" ".join(reasons))
+        self.reasons = reasons
+
+
+@contextmanager
+def gathering(reasons: list[str]) -> Iterator[None]:
+    """Put the reasons of a `BundleError` that is raised inside into `reasons`, so that all are told together."""
+    try:
+        yield
+    except BundleError as error:
+        reasons.extend(error.reasons)
+
+
+def raise_gathered(reasons: Sequence[str]) -> None:
+    """Raise `BundleError` if there are reasons."""
+    if reasons:
+        raise BundleError(*reasons)
+
+
+class FileError(BrineryError):
+    """A file that the console was given cannot be opened."""
+
+
+class RequestError(BrineryError):
+    """The caller can mend this."""
+
+
+class MalformedBody(RequestError):
+    """The body is not one JSON text within our bounds (encoding, syntax, duplicate keys, depth, numbers)."""
+
+
+class IncompleteBody(MalformedBody):
+    """The body ended before the length that was announced, or its chunked framing is broken."""
+
+
+class BodyTooLarge(RequestError):
+    """The body has more bytes than the limit."""
+
+
+class TooManyRows(RequestError):
+    """The batch has more rows than the limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing that is wrong with one field.
+
+    `pointer` is a JSON Pointer (RFC 6901) into the body or the name of a query parameter after `?`; `code` is a
+    key of `server.problems.FIELD_CODES`; `allowed` and `did_you_mean` hold our labels, never the caller's value.
+    """
+
+    pointer: str
+    code: str
+    detail: str
+    allowed: Sequence[str | int | bool | None] = ()
+    did_you_mean: str | None = None
+
+
+class InvalidInput(RequestError):
+    """Well-formed, and refused by the published schema.
+
+    `errors` are the field errors that are told, in the order of the document; `count` is how many there are.
+    """
+
+    def __init__(self, errors: Sequence[FieldError], count: int) -> None:
+        self.errors = errors
+        self.count = count
+        more = f" There are {count - 1} more errors." if count > 2 else " There is one more error."
+        super().__init__(errors[0].detail + (more if count > 1 else ""))
+
+
+class UnsupportedMediaType(RequestError):
+    """The body has a media type or a content coding that we do not read."""
+
+
+class NotAcceptable(RequestError):
+    """The caller accepts no media type that this route writes."""
+
+
+class RouteNotFound(RequestError):
+    """There is no such route."""
+
+
+class MethodNotAllowed(RequestError):
+    """The route exists and has other methods, `allowed`."""
+
+    def __init__(self, message: str, allowed: Sequence[str]) -> None:
+        super().__init__(message)
+        self.allowed = tuple(allowed)
+
+
+class PredictionError(BrineryError):
+    """The estimator raised, or gave a number that is not finite, for a row that the schema accepts."""
+
+
+class NotReady(BrineryError):
+    """We are not ready for requests: starting or draining."""
+
+
+class DeadlineExceeded(BrineryError):
+    """The request took longer than its deadline."""

@@ -1,0 +1,188 @@
+"""What happens to every request, whichever front it came by: id, deadline, metrics, log, problems, headers.
+
+A front makes a `Request` of what it got and writes the `Response` that comes back; an endpoint is a function from
+the one to the other, and raises `BrineryError` for a problem.
+"""
+
+import re
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeAlias
+from urllib.parse import quote
+
+import orjson
+import structlog
+
+from server.admission import Deadline
+from server.errors import BrineryError
+from server.logs import where_raised
+from server.model import Identity
+from server.problems import MEDIA_TYPE, describe, headers_of, type_of
+from server.settings import Settings
+from server.telemetry import Telemetry
+
+SANE_ID: Final = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
+UNMATCHED: Final = "unmatched"  # the route of a request that no route is for
+EXPOSED_HEADERS: Final = "X-Request-ID, X-Model-Name, X-Model-Version, Server-Timing, Preference-Applied, Retry-After"
+ALLOWED_HEADERS: Final = "Content-Type, Accept, Prefer, X-Request-ID, traceparent"
+
+Headers: TypeAlias = list[tuple[str, str]]
+
+
+class RequestHeaders(Protocol):
+    """A request's headers; names are compared without regard to case."""
+
+    def get(self, name: str, default: str, /) -> str:
+        """Give a header's value, or the default."""
+        ...
+
+
+@dataclass(slots=True)
+class Request:
+    """A request as an endpoint sees it.
+
+    `route` is the template it matched. `query` gives all values of each parameter. `read` reads the body up to a
+    number of bytes; it raises `BodyTooLarge` or `IncompleteBody`. The rest is filled in by `Exchange` and by the
+    endpoint: `timings` in seconds, for `Server-Timing`.
+    """
+
+    method: str
+    route: str
+    headers: RequestHeaders
+    query: dict[str, list[str]]
+    read: Callable[[int], bytes]
+    id: str = ""
+    deadline: Deadline | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+    rows: int | None = None
+
+
+@dataclass(slots=True)
+class Response:
+    """An answer as a front writes it."""
+
+    status: int
+    body: bytes = b""
+    media_type: str = "application/json"
+    headers: Headers = field(default_factory=list)
+
+
+Endpoint: TypeAlias = Callable[[Request], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route: its template in Flask's syntax, and the endpoint of each method."""
+
+    rule: str
+    endpoints: dict[str, Endpoint]
+
+    @property
+    def allowed(self) -> Sequence[str]:
+        """The methods that the route has, in the form of `Allow`."""
+        implied = ["HEAD"] if "GET" in self.endpoints else []
+        return sorted([*self.endpoints, *implied, "OPTIONS"])
+
+
+class Exchange:
+    """Takes requests to endpoints and brings answers back; one per application."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        identity: Identity,
+        telemetry: Telemetry,
+        log: structlog.typing.FilteringBoundLogger,
+    ) -> None:
+        self._settings = settings
+        self._telemetry = telemetry
+        self._log = log
+        self._version = str(identity.version)
+        # A header holds no line break and no letter beyond Latin-1: such a name is percent-encoded.
+        self._model_headers = [
+            ("X-Model-Name", quote(identity.name, safe=" !#$&'()*+,/:;=?@[]")),
+            ("X-Model-Version", quote(self._version, safe=" !#$&'()*+,/:;=?@[]")),
+        ]
+
+    def __call__(self, request: Request, endpoint: Endpoint) -> Response:
+        """Answer a request; never raises."""
+        start = time.perf_counter()
+        given = request.headers.get("X-Request-ID", "")
+        request.id = given if SANE_ID.fullmatch(given) else uuid.uuid4().hex
+        request.deadline = Deadline(self._settings.deadline)
+        self._telemetry.in_flight.inc()
+        try:
+            response = endpoint(request)
+        except Exception as error:  # every error becomes an answer
+            response = self._problem(request, error)
+        finally:
+            self._telemetry.in_flight.dec()
+        seconds = time.perf_counter() - start
+        self._complete(request, response, seconds)
+        self._telemetry.answered(request.route, request.method, response.status, seconds)
+        if self._settings.access_log:
+            self._log_request(request, response, seconds)
+        return response
+
+    def _problem(self, request: Request, error: Exception) -> Response:
+        kind = type_of(error)
+        self._telemetry.rejected([kind.slug])
+        if kind.status >= 500:
+            cause = error.__cause__ or error
+            self._log.error(
+                "request_failed",
+                request_id=request.id,
+                route=request.route,
+                problem=kind.slug,
+                error_type=type(cause).__name__,
+                error=str(error) if isinstance(error, BrineryError) else None,
+                raised=where_raised(cause),
+            )
+        body = orjson.dumps(describe(error, request.id))
+        return Response(kind.status, body, MEDIA_TYPE, headers_of(error))
+
+    def _complete(self, request: Request, response: Response, seconds: float) -> None:
+        """Add the headers that every answer carries."""
+        timings = {**request.timings, "total": seconds}
+        response.headers += [
+            ("X-Request-ID", request.id),
+            *self._model_headers,
+            ("Server-Timing", ", ".join(f"{name};dur={value * 1000:.3f}" for name, value in timings.items())),
+            ("X-Content-Type-Options", "nosniff"),
+        ]
+        if self._settings.cors_origins:
+            response.headers += self._cors(request)
+
+    def _cors(self, request: Request) -> Headers:
+        """Give the headers of the Fetch standard's CORS protocol, for an origin that the settings name."""
+        origins, origin = self._settings.cors_origins, request.headers.get("Origin", "")
+        headers: Headers = [] if "*" in origins else [("Vary", "Origin")]
+        if not origin or ("*" not in origins and origin not in origins):
+            return headers
+        headers.append(("Access-Control-Allow-Origin", "*" if "*" in origins else origin))
+        if request.method == "OPTIONS":
+            return [
+                *headers,
+                ("Access-Control-Allow-Methods", "GET, POST, OPTIONS"),
+                ("Access-Control-Allow-Headers", ALLOWED_HEADERS),
+                ("Access-Control-Max-Age", "600"),
+            ]
+        return [*headers, ("Access-Control-Expose-Headers", EXPOSED_HEADERS)]
+
+    def _log_request(self, request: Request, response: Response, seconds: float) -> None:
+        line: dict[str, object] = {
+            "request_id": request.id,
+            "method": request.method if request.method.isalpha() and len(request.method) <= 16 else "other",
+            "route": request.route,
+            "status": response.status,
+            "duration_ms": round(seconds * 1000, 3),
+            "model_version": self._version,
+        }
+        if request.rows is not None:
+            line["rows"] = request.rows
+        if trace := TRACEPARENT.fullmatch(request.headers.get("traceparent", "")):
+            line["trace_id"], line["parent_id"] = trace.groups()
+        self._log.info("request", **line)

@@ -1,0 +1,52 @@
+"""Gunicorn's settings from ours, and its hooks: `gunicorn -c python:server.gunicorn_conf server.wsgi:app`."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import multiprocess
+
+from server.logs import logging_config
+from server.settings import Settings
+from server.worker import METRICS_FOLDER_PREFIX, DrainingStop, exit_if_refused
+
+with exit_if_refused():
+    settings = Settings.from_environ(os.environ)
+
+bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
+workers = settings.workers
+worker_class = "gthread"
+threads = settings.threads
+graceful_timeout = max(1, round(settings.graceful_timeout))
+keepalive = 75  # longer than the load balancers before us keep a connection, so that they are the ones to close it
+timeout = 120  # for a worker that no longer answers the master; a request's own time is `deadline`
+preload_app = True  # the bundle is read and tried once, before the first worker; a bad one stops the start
+control_socket_disable = True  # it would be written to the home folder, which a container has none of
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  # a heartbeat must not wait for a disk
+logconfig_dict = logging_config(settings)
+accesslog = None
+
+
+def when_ready(server: Any) -> None:  # noqa: ANN401
+    """Prepare the stop: not ready first, for as long as load balancers need to see it."""
+    parts = server.app.wsgi().extensions["brinery"]
+
+    def drain() -> None:
+        parts.readiness.drain()
+        parts.log.info("draining", seconds=settings.drain_delay)
+
+    DrainingStop(server, drain, settings.drain_delay)
+
+
+def child_exit(server: Any, worker: Any) -> None:  # noqa: ANN401, ARG001
+    """Take a dead worker's gauges out of the sums; its counters stay, so that no counter goes down."""
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def on_exit(server: Any) -> None:  # noqa: ANN401, ARG001
+    """Remove the metrics' folder if `brinery serve` made it."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
+    if Path(folder).name.startswith(METRICS_FOLDER_PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,79 @@
+"""The form of the log lines: one JSON object a line for machines, or columns for people.
+
+A line never holds a value or a field name that a caller sent.
+"""
+
+import sys
+import traceback
+from collections.abc import MutableMapping
+from typing import Any, Final
+
+import orjson
+import structlog
+
+from server.settings import Settings
+
+LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def make_logger(settings: Settings) -> structlog.typing.FilteringBoundLogger:
+    """Make a logger that writes to standard output from the settings' level up."""
+    logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
+        _StandardOutput(),
+        processors=[*shared_processors(), _renderer(settings)],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[settings.log_level]),
+        context_class=dict,
+    )
+    return logger
+
+
+def shared_processors() -> list[structlog.typing.Processor]:
+    """Give what is done to a line of ours and to one of Gunicorn's alike."""
+    return [structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True)]
+
+
+def logging_config(settings: Settings) -> dict[str, Any]:
+    """Give the configuration (`logging.config`) that writes Gunicorn's own lines in our form."""
+    handler = {"class": "logging.StreamHandler", "formatter": "ours", "stream": "ext://sys.stdout"}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "ours": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "foreign_pre_chain": shared_processors(),
+                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(settings)],
+            }
+        },
+        "handlers": {"ours": handler},
+        "root": {"level": "WARNING", "handlers": ["ours"]},
+        "loggers": {
+            "gunicorn.error": {"level": settings.log_level.upper(), "handlers": ["ours"], "propagate": False},
+            # Ours is the access log: Gunicorn's holds the caller's path and query.
+            "gunicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
+        },
+    }
+
+
+def where_raised(error: BaseException) -> list[str]:
+    """Give the places an exception came through, innermost last; not its message, which may hold a caller's value."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames[-12:]]
+
+
+class _StandardOutput:
+    """Writes to whatever standard output is at the moment: a line is one write, so that workers' lines never mix."""
+
+    def msg(self, line: str) -> None:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+    debug = info = warning = error = msg
+
+
+def _renderer(settings: Settings) -> structlog.typing.Processor:
+    return _to_json if settings.log_format == "json" else structlog.dev.ConsoleRenderer(colors=False)
+
+
+def _to_json(_: object, __: str, event: MutableMapping[str, Any]) -> str:
+    return orjson.dumps(event, default=str).decode()

@@ -1,0 +1,140 @@
+"""Bytes in, labelled answers out: decode, parse, evaluate, render. Pure; knows neither HTTP nor Flask."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from server.decoding import decode
+from server.engine import Evaluation
+from server.errors import BrineryError, FieldError, InvalidInput, PredictionError, TooManyRows
+from server.model import Model
+from server.outputs import Form
+from server.rendering import Renderer, Result, Tally
+from server.signature import Row
+
+Describe: TypeAlias = Callable[[BrineryError], Mapping[str, Any]]
+
+NOT_FINITE: Final = "The model's answer holds a number that is not finite."
+EMPTY: Final = FieldError("", "empty", "The array is empty; give at least one row.")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a body asks for: rows of codes, and the refusals by position where the caller is lenient."""
+
+    rows: Sequence[Row]
+    single: bool
+    lenient: bool = False
+    refusals: Mapping[int, InvalidInput] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer as JSON text, with what is counted: rows that were predicted, by label, and refused ones by cause."""
+
+    body: bytes
+    rows: int
+    tally: Tally
+    failures: Sequence[BrineryError] = ()
+
+
+class Predictor:
+    """Predicts with one model. Safe to call from several threads."""
+
+    def __init__(self, model: Model, *, max_rows: int) -> None:
+        self._model = model
+        self._max_rows = max_rows
+        self._renderer = Renderer(model.outputs)
+        identity = model.identity
+        self._identity = {"name": identity.name, "version": identity.version, "digest": identity.digest}
+
+    def parse(self, body: bytes, *, lenient: bool = False) -> Batch:
+        """Read a body: one object, or an array of them.
+
+        Raises `MalformedBody`, `TooManyRows` or `InvalidInput`; where `lenient`, the refusals of an array's rows come
+        back in the batch instead.
+        """
+        return self.batch(decode(body), lenient=lenient)
+
+    def batch(self, value: object, *, lenient: bool = False) -> Batch:
+        """Make a batch of a JSON value; see `parse`."""
+        signature = self._model.signature
+        if not isinstance(value, list):
+            return Batch([signature.parse(value)], single=True)
+        if len(value) > self._max_rows:
+            msg = f"The batch has more than {self._max_rows} rows; send it in parts."
+            raise TooManyRows(msg)
+        if not value:
+            raise InvalidInput([EMPTY], 1)
+        if not lenient:
+            return Batch(signature.parse_rows(value), single=False)
+        parsed = list(enumerate(signature.parse_each(value)))
+        refusals = {index: each for index, each in parsed if isinstance(each, InvalidInput)}
+        rows = [each for _, each in parsed if not isinstance(each, InvalidInput)]
+        return Batch(rows, single=False, lenient=True, refusals=refusals)
+
+    def evaluate(self, batch: Batch, *, full: bool = False) -> Evaluation:
+        """Evaluate the rows of a batch; raise `PredictionError` if the estimator does."""
+        if not batch.rows:
+            return Evaluation()
+        with_classes = full and self._model.outputs.form is Form.PROBABILITIES
+        try:
+            return self._model.evaluator.evaluate(batch.rows, with_classes=with_classes)
+        except Exception as error:
+            msg = f"The model failed on these rows ({type(error).__name__})."
+            raise PredictionError(msg) from error
+
+    def render(
+        self, batch: Batch, evaluation: Evaluation, *, describe: Describe, prediction_id: str = "", full: bool = False
+    ) -> Answer:
+        """Write the answer; raise `PredictionError` for a number that is not finite.
+
+        `describe` makes the problem document of a lenient batch's row; `prediction_id` is shown where `full` asks for
+        the whole answer, with the position behind it in a batch.
+        """
+        count = len(batch.rows)
+        finite = evaluation.finite_rows(count)
+        if not batch.lenient and not finite.all():
+            raise PredictionError(NOT_FINITE)
+        tally = self._renderer.tally(evaluation, finite) if count else Tally()
+        results = self._results(batch, evaluation, prediction_id if full else None) if count else []
+        if batch.lenient:
+            return _lenient(batch, results, finite, tally, describe)
+        return Answer(orjson.dumps(results[0] if batch.single else results), count, tally)
+
+    def _results(self, batch: Batch, evaluation: Evaluation, prediction_id: str | None) -> list[Result]:
+        """Give the result of each row that was evaluated; with an id, the whole result."""
+        if prediction_id is None:
+            return self._renderer.brief(evaluation)
+        if batch.single:
+            ids = [prediction_id]
+        else:
+            total = len(batch.rows) + len(batch.refusals)
+            ids = [f"{prediction_id}/{index}" for index in range(total) if index not in batch.refusals]
+        results = self._renderer.full(evaluation)
+        return [{"id": id_, "model": self._identity, **result} for id_, result in zip(ids, results, strict=True)]
+
+
+def _lenient(
+    batch: Batch, results: Sequence[Result], finite: NDArray[np.bool_], tally: Tally, describe: Describe
+) -> Answer:
+    """Write one item for each row of the request, in its order: a result or a problem."""
+    items: list[Mapping[str, Any]] = []
+    failures: list[BrineryError] = []
+    evaluated = iter(zip(results, finite.tolist(), strict=True))
+    for index in range(len(results) + len(batch.refusals)):
+        failure: BrineryError | None = batch.refusals.get(index)
+        if failure is None:
+            result, is_finite = next(evaluated)
+            if is_finite:
+                items.append({"status": 200, "result": result})
+                continue
+            failure = PredictionError(NOT_FINITE)
+        failures.append(failure)
+        problem = describe(failure)
+        items.append({"status": problem["status"], "problem": problem})
+    return Answer(orjson.dumps(items), len(results) - sum(not each for each in finite.tolist()), tally, failures)

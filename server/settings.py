@@ -1,0 +1,243 @@
+"""One frozen, typed `Settings`; the only module that reads the environment.
+
+Each field has a default, a parser and a sentence; the reference page, the console's options and the error
+messages are made from them.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Literal, Self, TypeVar
+
+from server.cpus import available_cpus
+from server.errors import SettingError
+
+PREFIX = "BRINERY_"
+
+# Kubernetes puts such variables into every pod of a namespace that has a Service whose name starts with "brinery".
+SERVICE_LINK = re.compile(r"BRINERY_(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT(_[0-9]+_\w+)?)")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Parser(Generic[T]):
+    """Reads one setting's text: `read` raises `ValueError` for what `expects`, a phrase, does not describe."""
+
+    read: Callable[[str], T]
+    expects: str
+
+
+def integer(low: int, high: int | None = None) -> Parser[int]:
+    """Make a parser of whole numbers from `low` to `high`, both included."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,18}", text):
+            raise ValueError
+        value = int(text)
+        if value < low or (high is not None and value > high):
+            raise ValueError
+        return value
+
+    return Parser(read, f"a whole number from {low} to {high}" if high is not None else f"a whole number from {low} up")
+
+
+def seconds(low: float) -> Parser[float]:
+    """Make a parser of durations in seconds from `low` up to a day."""
+
+    def read(text: str) -> float:
+        value = float(text)
+        if not low <= value <= 86_400:
+            raise ValueError
+        return value
+
+    return Parser(read, f"seconds from {low:g} to 86400")
+
+
+def choice(*values: str) -> Parser[Any]:
+    """Make a parser of one of these words."""
+
+    def read(text: str) -> str:
+        if text not in values:
+            raise ValueError
+        return text
+
+    return Parser(read, " or ".join(f"`{value}`" for value in values))
+
+
+def _boolean(text: str) -> bool:
+    return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.lower()]
+
+
+def _root_path(text: str) -> str:
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", text):
+        raise ValueError
+    return text.rstrip("/")
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(part.strip() for part in text.split(",") if part.strip())
+    for origin in origins:
+        if origin != "*" and not re.fullmatch(r"https?://[A-Za-z0-9.\[\]:-]+", origin):
+            raise ValueError
+    return origins
+
+
+def _text(text: str) -> str:
+    if not text.isprintable() or not text:
+        raise ValueError
+    return text
+
+
+BOOLEAN = Parser(_boolean, "`true` or `false`")
+FOLDER = Parser(lambda text: Path(_text(text)), "the path of a folder")
+HOST = Parser(_text, "an address or a host name")
+ROOT_PATH = Parser(_root_path, "empty, or a path such as `/crime-65`")
+ORIGINS = Parser(_origins, "empty, `*`, or origins such as `https://app.example` separated by commas")
+
+
+def _setting(default: object, parser: Parser[Any], sentence: str, *, shown: str | None = None) -> Any:  # noqa: ANN401
+    """Declare a field: `shown` describes a default that is computed, in which case `default` is a function."""
+    metadata = {"parser": parser, "sentence": sentence, "shown": shown}
+    if shown is not None:
+        return dataclasses.field(default_factory=default, metadata=metadata)  # type: ignore[call-overload]
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set, each field from the environment variable `BRINERY_` + its name in capitals."""
+
+    bundle: Path = _setting(Path("pickles"), FOLDER, "Folder of the bundle that is served.")
+    host: str = _setting("0.0.0.0", HOST, "Address to listen on.")  # noqa: S104  # a container listens on all
+    port: int = _setting(8000, integer(1, 65_535), "Port to listen on.")
+    workers: int = _setting(
+        available_cpus, integer(1, 1024), "Worker processes.", shown="the CPU quota of the cgroup, rounded up"
+    )
+    threads: int = _setting(4, integer(1, 1024), "Threads of a worker's pool.")
+    front: Literal["wsgi"] = _setting("wsgi", choice("wsgi"), "Which front `brinery serve` starts.")
+    root_path: str = _setting(
+        "",
+        ROOT_PATH,
+        "Path under which a proxy publishes us; documents, pages and links follow it. Requests may come with it or "
+        "without it.",
+    )
+    max_body_bytes: int = _setting(
+        1_048_576, integer(1), "Most bytes of a request's body; a longer one is refused with 413."
+    )
+    max_rows: int = _setting(10_000, integer(1), "Most rows of a batch; a longer one is refused with 413.")
+    unknown_fields: Literal["refuse", "ignore"] = _setting(
+        "refuse", choice("refuse", "ignore"), "What happens to fields that the signature does not name."
+    )
+    unknown_labels: Literal["refuse", "accept"] = _setting(
+        "refuse",
+        choice("refuse", "accept"),
+        "What happens to labels that were not seen in training; `accept` has an effect only where the fitted encoder "
+        "itself takes unknown categories, and the schema says so.",
+    )
+    version_mismatch: Literal["refuse", "warn"] = _setting(
+        "refuse",
+        choice("refuse", "warn"),
+        "What happens to a model that was pickled by another minor release of scikit-learn.",
+    )
+    engine: Literal["auto", "pickle"] = _setting(
+        "auto", choice("auto", "pickle"), "How the model is evaluated; `pickle` uses no compiled engine."
+    )
+    access_log: bool = _setting(True, BOOLEAN, "Write one log line per request.")
+    log_level: Literal["debug", "info", "warning", "error"] = _setting(
+        "info", choice("debug", "info", "warning", "error"), "Least level of the log lines that are written."
+    )
+    log_format: Literal["json", "console"] = _setting(
+        "json", choice("json", "console"), "Form of the log lines: `json` for machines, `console` for people."
+    )
+    cors_origins: tuple[str, ...] = _setting(
+        (), ORIGINS, "Origins whose pages may call us (CORS), separated by commas, or `*` for all."
+    )
+    deadline: float = _setting(
+        30.0, seconds(0.001), "Seconds that a prediction may take; afterwards it is answered with 504."
+    )
+    graceful_timeout: float = _setting(
+        25.0, seconds(0), "Seconds that requests in flight have to end when the server stops."
+    )
+    drain_delay: float = _setting(
+        0.0, seconds(0), "Seconds that we go on answering, not ready, before we stop listening."
+    )
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Read the settings from `environ`.
+
+        Raises `SettingError` for a value that cannot be used and for a variable with our prefix that we do not know.
+        """
+        known = {option.variable: option for option in options()}
+        values: dict[str, object] = {}
+        for variable in sorted(environ):
+            if not variable.startswith(PREFIX):
+                continue
+            if _is_service_link(variable, environ[variable]):
+                continue
+            if variable not in known:
+                msg = f"{variable} is not a setting; `brinery settings` lists them all."
+                raise SettingError(msg)
+            option = known[variable]
+            values[option.name] = option.parse(environ[variable], source=variable)
+        return cls(**values)  # type: ignore[arg-type]  # each value comes from its own field's parser
+
+
+def _is_service_link(variable: str, value: str) -> bool:
+    """Tell whether Kubernetes made this variable; `BRINERY_PORT` can be ours or its own, `tcp://10.0.0.1:8000`."""
+    if variable == f"{PREFIX}PORT":
+        return value.startswith(("tcp://", "udp://"))
+    return SERVICE_LINK.fullmatch(variable) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One field of `Settings` as the console and the documentation see it."""
+
+    name: str
+    parser: Parser[Any]
+    sentence: str
+    default: str
+
+    @property
+    def variable(self) -> str:
+        """Name of the environment variable."""
+        return PREFIX + self.name.upper()
+
+    @property
+    def flag(self) -> str:
+        """Name of the option of `brinery serve`."""
+        return "--" + self.name.replace("_", "-")
+
+    def parse(self, text: str, *, source: str) -> object:
+        """Read the value from `text`; raise `SettingError` that names `source`, the text and what was expected."""
+        try:
+            return self.parser.read(text.strip())
+        except (ValueError, KeyError):
+            msg = f"{source} is {text!r}; expected {self.parser.expects}."
+            raise SettingError(msg) from None
+
+
+def options() -> list[Option]:
+    """Give every setting in the order of the reference page."""
+    return [
+        Option(
+            name=field.name,
+            parser=field.metadata["parser"],
+            sentence=field.metadata["sentence"],
+            default=field.metadata["shown"] or as_text(field.default),
+        )
+        for field in dataclasses.fields(Settings)
+    ]
+
+
+def as_text(value: object) -> str:
+    """Write a setting's value as its parser reads it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

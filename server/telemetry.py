@@ -1,0 +1,135 @@
+"""The catalogue of metrics and log events, and the metrics of one application.
+
+Prometheus' client reads `PROMETHEUS_MULTIPROC_DIR` by itself: with it, the numbers of all workers are added up from
+its files, and those of a worker that died stay; without it, one process counts for itself.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from server.rendering import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric as the catalogue has it; `name` is the one on the page, with its unit and suffix."""
+
+    name: str
+    kind: str
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+LATENCY_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+ROWS_BUCKETS: Final = (1.0, 2.0, 5.0, 10.0, 50.0, 100.0, 500.0, 1_000.0, 5_000.0, 10_000.0)
+
+REQUESTS: Final = Metric(
+    "brinery_http_requests_total",
+    "counter",
+    "Requests answered, by route template, method and status.",
+    ("route", "method", "status"),
+)
+LATENCY: Final = Metric(
+    "brinery_http_request_duration_seconds",
+    "histogram",
+    "Time from a request's arrival in a worker to its answer, by route template.",
+    ("route",),
+    LATENCY_BUCKETS,
+)
+IN_FLIGHT: Final = Metric("brinery_http_requests_in_flight", "gauge", "Requests being worked on now.")
+REJECTED: Final = Metric(
+    "brinery_rejected_total",
+    "counter",
+    "Requests, and rows of lenient batches, that got a problem instead of a result, by its type.",
+    ("reason",),
+)
+PREDICTIONS: Final = Metric(
+    "brinery_predictions_total",
+    "counter",
+    "Rows predicted, by output and predicted label; the label is empty for a number.",
+    ("output", "label"),
+)
+ROWS: Final = Metric("brinery_request_rows", "histogram", "Rows predicted in one request.", (), ROWS_BUCKETS)
+MODEL_LATENCY: Final = Metric(
+    "brinery_model_duration_seconds", "histogram", "Time the model took for one request.", (), LATENCY_BUCKETS
+)
+MODEL_INFO: Final = Metric(
+    "brinery_model_info",
+    "gauge",
+    "Always 1; its labels name the model and the libraries that serve it.",
+    ("name", "version", "digest", "engine", "python", "sklearn", "numpy", "brinery"),
+)
+METRICS: Final = (REQUESTS, LATENCY, IN_FLIGHT, REJECTED, PREDICTIONS, ROWS, MODEL_LATENCY, MODEL_INFO)
+
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
+
+EVENTS: Final[Mapping[str, str]] = {
+    "request": "A request was answered.",
+    "request_failed": "A request failed through our fault: the kind of error and where it was raised, without values.",
+    "started": "The model was loaded, tried and warmed up.",
+    "draining": "The server was asked to stop; it is not ready and goes on answering for the drain delay.",
+}
+
+
+class Telemetry:
+    """The metrics of one application; every method is safe to call from several threads."""
+
+    def __init__(self, model_info: Mapping[str, str]) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = _counter(REQUESTS, self._registry)
+        self._latency = _histogram(LATENCY, self._registry)
+        self.in_flight = Gauge(IN_FLIGHT.name, IN_FLIGHT.help, registry=self._registry, multiprocess_mode="livesum")
+        self._rejected = _counter(REJECTED, self._registry)
+        self._predictions = _counter(PREDICTIONS, self._registry)
+        self._rows = _histogram(ROWS, self._registry)
+        self._model_latency = _histogram(MODEL_LATENCY, self._registry)
+        info = Gauge(
+            MODEL_INFO.name, MODEL_INFO.help, MODEL_INFO.labels, registry=self._registry, multiprocess_mode="livemax"
+        )
+        self._info = info.labels(**model_info)
+        # Finding a child by its labels costs as much as counting; the children of one model and its routes are few.
+        self._request = lru_cache(maxsize=1024)(self._requests.labels)
+        self._route = lru_cache(maxsize=256)(self._latency.labels)
+
+    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count a request; `route` is a template, so that no URL of a caller makes a new series."""
+        self._request(route, method if method in METHODS else "other", str(status)).inc()
+        self._route(route).observe(seconds)
+
+    def rejected(self, reasons: Iterable[str]) -> None:
+        """Count problems by their type."""
+        for reason in reasons:
+            self._rejected.labels(reason).inc()
+
+    def predicted(self, rows: int, tally: Tally, seconds: float) -> None:
+        """Count one request's predictions."""
+        for (output, label), count in tally.items():
+            self._predictions.labels(output, label).inc(count)
+        self._rows.observe(rows)
+        self._model_latency.observe(seconds)
+
+    def expose(self, accept: str) -> tuple[str, bytes]:
+        """Give the media type and the text of the metrics page: Prometheus' format, or OpenMetrics if accepted."""
+        self._info.set(1)  # set by whoever answers: a worker's own file exists only after its fork
+        encode, media_type = choose_encoder(accept)
+        registry = CollectorRegistry()
+        try:
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        except ValueError:  # no folder of several processes: this one counts for itself
+            registry = self._registry
+        return media_type, encode(registry)
+
+
+def _counter(metric: Metric, registry: CollectorRegistry) -> Counter:
+    return Counter(metric.name.removesuffix("_total"), metric.help, metric.labels, registry=registry)
+
+
+def _histogram(metric: Metric, registry: CollectorRegistry) -> Histogram:
+    return Histogram(metric.name, metric.help, metric.labels, registry=registry, buckets=metric.buckets)

@@ -1,0 +1,128 @@
+"""Tries an estimator before it serves, so that what the schema promises is what the estimator takes.
+
+The estimator is the oracle: where it cannot do what was only inferred (a missing value, an unknown category, a huge
+number), the promise is narrowed; where it cannot do what the bundle says, the bundle is refused.
+"""
+
+import dataclasses
+import random
+from collections.abc import Callable, Collection, Sequence
+from typing import Final, TypeAlias
+
+from server.engine import Evaluator
+from server.errors import BundleError
+from server.parameter import MAX_DOUBLE, MAX_SAFE_INTEGER, Code, Kind, Parameter
+from server.signature import Row, Signature
+
+MakeEvaluator: TypeAlias = Callable[[tuple[Parameter, ...]], Evaluator]
+
+# What an estimator may take of a number, from the widest down: any double; what fits into float32, as trees have it;
+# what still does after a scaler; what is exact as an integer.
+NUMBER_LIMITS: Final = (MAX_DOUBLE, 3.4028234663852886e38, 1e30, float(MAX_SAFE_INTEGER))
+MAX_TRIED_LABELS: Final = 2_000  # labels beyond these are not tried one by one
+SIGN_PATTERNS: Final = 64  # so that infinities of opposite signs meet, whichever columns they come from
+UNSEEN_TEXT: Final = "\N{REPLACEMENT CHARACTER}unseen"
+
+
+def try_out(
+    parameters: tuple[Parameter, ...], make_evaluator: MakeEvaluator, *, promised_null: Collection[str]
+) -> tuple[Parameter, ...]:
+    """Give the parameters, narrowed to what the estimator takes.
+
+    `promised_null` names the parameters of which the bundle itself says that they may be null. Raises `BundleError`
+    if the estimator fails on an example, on a label, or on a promised null.
+    """
+    trial = _Trial(parameters, make_evaluator(parameters))
+    if (reason := trial.failure(trial.base)) is not None:
+        msg = f"The estimator fails on an example of its own input {trial.example}: {reason}."
+        raise BundleError(msg)
+    settled = tuple(
+        _settle(trial, index, parameter, promised_null=parameter.name in promised_null)
+        for index, parameter in enumerate(parameters)
+    )
+    return _bounded(trial, settled)
+
+
+class _Trial:
+    """An evaluator with the codes of an example, which are varied one place at a time."""
+
+    def __init__(self, parameters: tuple[Parameter, ...], evaluator: Evaluator) -> None:
+        signature = Signature(parameters)
+        self.example = signature.example()
+        self.base = signature.parse(self.example)
+        self._evaluator = evaluator
+
+    def with_code(self, index: int, code: Code) -> Row:
+        """Give the example's row with another code in one place."""
+        return [*self.base[:index], code, *self.base[index + 1 :]]
+
+    def failure(self, *rows: Row) -> str | None:
+        """Say why the estimator cannot evaluate these rows; None if it can."""
+        try:
+            evaluation = self._evaluator.evaluate(rows)
+        except Exception as error:  # an estimator may raise anything
+            return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return None if evaluation.finite_rows(len(rows)).all() else "its answer is not finite"
+
+
+def _settle(trial: _Trial, index: int, parameter: Parameter, *, promised_null: bool) -> Parameter:
+    """Try what one parameter promises beside numbers: its labels, unknown ones, and null."""
+    if parameter.kind is Kind.CATEGORY:
+        _try_labels(trial, index, parameter)
+    if parameter.open:
+        unseen: Code = UNSEEN_TEXT if parameter.label_type is str else -MAX_SAFE_INTEGER
+        if trial.failure(trial.with_code(index, unseen)) is not None:
+            parameter = dataclasses.replace(parameter, open=False)
+    if parameter.nullable and (reason := trial.failure(trial.with_code(index, parameter.null_code))) is not None:
+        if promised_null:
+            msg = f"Parameter {parameter.name!r} may be null, says the bundle, but the estimator fails on it: {reason}."
+            raise BundleError(msg)
+        parameter = dataclasses.replace(parameter, nullable=False)
+    return parameter
+
+
+def _try_labels(trial: _Trial, index: int, parameter: Parameter) -> None:
+    rows = [trial.with_code(index, code) for code in parameter.codes[:MAX_TRIED_LABELS]]
+    if trial.failure(*rows) is None:
+        return
+    for label, row in zip(parameter.labels, rows, strict=False):
+        if (reason := trial.failure(row)) is not None:
+            msg = f"The estimator fails on the label {label!r} of parameter {parameter.name!r}: {reason}."
+            raise BundleError(msg)
+
+
+def _bounded(trial: _Trial, parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+    """Bound all numbers to the widest limit at which the estimator still gives finite answers."""
+    for limit in NUMBER_LIMITS[:-1]:
+        bounded = tuple(_within(parameter, limit) for parameter in parameters)
+        if trial.failure(*_extremes(trial, bounded)) is None:
+            return bounded
+    return tuple(_within(parameter, NUMBER_LIMITS[-1]) for parameter in parameters)
+
+
+def _within(parameter: Parameter, limit: float) -> Parameter:
+    if parameter.kind not in (Kind.NUMBER, Kind.INTEGER):
+        return parameter
+    top: float | int = min(int(limit), MAX_SAFE_INTEGER) if parameter.kind is Kind.INTEGER else limit
+    low = -top if parameter.minimum is None else max(parameter.minimum, -top)
+    high = top if parameter.maximum is None else min(parameter.maximum, top)
+    return dataclasses.replace(parameter, minimum=low, maximum=high)
+
+
+def _extremes(trial: _Trial, parameters: Sequence[Parameter]) -> list[Row]:
+    """Give rows at the bounds: each number alone, then all together with signs drawn at random, always alike."""
+    numbers = [
+        (index, float(parameter.minimum or 0), float(parameter.maximum or 0))
+        for index, parameter in enumerate(parameters)
+        if parameter.kind in (Kind.NUMBER, Kind.INTEGER)
+    ]
+    rows = [trial.base]
+    for index, low, high in numbers:
+        rows += [trial.with_code(index, low), trial.with_code(index, high)]
+    draw = random.Random(0)  # noqa: S311  # no secret
+    for _ in range(SIGN_PATTERNS):
+        row = list(trial.base)
+        for index, *bounds in numbers:
+            row[index] = draw.choice(bounds)
+        rows.append(row)
+    return rows

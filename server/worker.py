@@ -1,0 +1,82 @@
+"""What we add to Gunicorn: a boot that ends with a sentence, and a stop that drains first."""
+
+import inspect
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from gunicorn.arbiter import Arbiter
+from gunicorn.config import Config
+
+from server.errors import StartError
+
+METRICS_FOLDER_PREFIX: Final = "brinery-metrics-"
+# Gunicorn's own status for an application that cannot start: its master gives up instead of trying again for ever.
+REFUSED: Final = Arbiter.WORKER_BOOT_ERROR
+
+
+@contextmanager
+def exit_if_refused() -> Iterator[None]:
+    """End the process with one line on standard error if what is inside cannot start.
+
+    Also checks that workers, if there are several, have a folder in which they add up their metrics.
+    """
+    try:
+        _check_metrics_folder()
+        yield
+    except StartError as error:
+        sys.stderr.write(f"brinery: {error}\n")
+        sys.stderr.flush()
+        sys.exit(REFUSED)
+
+
+def _check_metrics_folder() -> None:
+    config = _gunicorn_config()
+    if config is None or config.workers == 1:
+        return
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if not folder or not Path(folder).is_dir():
+        msg = (
+            f"With {config.workers} workers PROMETHEUS_MULTIPROC_DIR must name an empty folder, or each worker would "
+            "count for itself; start it by `brinery serve`, which sees to this."
+        )
+        raise StartError(msg)
+
+
+def _gunicorn_config() -> Config | None:
+    """Give the configuration of the Gunicorn that is importing us, which it does not hand on; None elsewhere."""
+    for frame in inspect.stack(context=0):
+        config = getattr(frame.frame.f_locals.get("self"), "cfg", None)
+        if isinstance(config, Config):
+            return config
+    return None
+
+
+class DrainingStop:
+    """Makes SIGTERM drain first: the arbiter stops `seconds` after it, and until then everything goes on.
+
+    The moment is looked for each time that the arbiter looks after its workers, at least once a second.
+    """
+
+    def __init__(self, arbiter: Any, drain: Callable[[], None], seconds: float) -> None:  # noqa: ANN401
+        self._stop, self._manage_workers = arbiter.handle_term, arbiter.manage_workers
+        self._drain, self._seconds = drain, seconds
+        self._until: float | None = None
+        arbiter.handle_term, arbiter.manage_workers = self.handle_term, self.manage_workers
+
+    def handle_term(self) -> None:
+        """Start to drain; asked a second time, stop at once."""
+        if self._until is not None:
+            self._stop()
+        self._until = time.monotonic() + self._seconds
+        self._drain()
+
+    def manage_workers(self) -> None:
+        """Stop when the time has come, and otherwise look after the workers as always."""
+        if self._until is not None and time.monotonic() >= self._until:
+            self._stop()
+        self._manage_workers()

@@ -1,0 +1,45 @@
+#!/bin/sh
+# Fetches the programs that some tests run beside Python, where this machine lacks them: promtool, and
+# npm for Newman. Never fails: a test whose program is missing skips and says so, or fails where CI=true.
+set -u
+cd "$(dirname "$0")/.." || exit 0
+
+missing() { ! command -v "$1" >/dev/null 2>&1; }
+say() { echo "tools: $*" >&2; }
+
+# Refreshes the package lists once, and only when something is to be fetched.
+lists() {
+    missing apt-get && return 1
+    [ -n "${refreshed-}" ] || [ "$(id -u)" -ne 0 ] || apt-get -qq update >/dev/null 2>&1
+    refreshed=yes
+}
+
+# promtool alone, out of Debian's package of Prometheus: installing that would start a server.
+if missing promtool && [ ! -x .tools/bin/promtool ]; then
+    scratch=$(mktemp -d)
+    chmod 755 "$scratch"
+    if lists && (cd "$scratch" && apt-get -qq -o APT::Sandbox::User=root download prometheus) >/dev/null 2>&1 &&
+        dpkg-deb --extract "$scratch"/prometheus_*.deb "$scratch"; then
+        mkdir -p .tools/bin
+        mv "$scratch/usr/bin/promtool" .tools/bin/promtool
+    else
+        say "no promtool: the tests of /metrics with it will be skipped"
+    fi
+    rm -rf "$scratch"
+fi
+
+if missing npm && [ "$(id -u)" -eq 0 ] && lists; then
+    DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends nodejs npm >/dev/null 2>&1
+fi
+
+stamp=postman/node_modules/.package-lock.json
+if missing npm; then
+    say "no npm: the tests with Newman will be skipped"
+elif [ ! -f "$stamp" ] || [ postman/package-lock.json -nt "$stamp" ]; then
+    if npm ci --prefix postman --no-audit --no-fund --loglevel=error >/dev/null 2>&1; then
+        touch "$stamp"
+    else
+        say "npm could not install Newman: the tests with it will be skipped"
+    fi
+fi
+exit 0
