@@ -13,6 +13,7 @@ from pathlib import Path
 from server.errors import BrineryError, BundleError
 from server.settings import Settings, options
 
+INTERRUPTED = 130  # what shells make of Ctrl-C
 DESCRIPTION = "Serve a fitted scikit-learn model: documented, validated and monitored."
 
 
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read us has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return status
 
 

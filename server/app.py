@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import flask
 import orjson
 import structlog
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.exceptions import MethodNotAllowed as FlaskMethodNotAllowed
 from werkzeug.wrappers import Response as FlaskResponse
 
@@ -90,7 +90,13 @@ def example_of(predictor: Predictor, model: Model) -> Any:  # noqa: ANN401
 
 
 def _answer_what_no_route_takes(app: flask.Flask, exchange: Exchange) -> None:
-    """Answer in our own form what Flask itself refuses."""
+    """Answer in our own form what Flask itself refuses, and what only Flask would take."""
+
+    @app.before_request
+    def refuse_leading_slashes() -> None:
+        # Werkzeug takes `//metrics` for `/metrics`: a proxy that guards the one would let the other through.
+        if flask.request.environ.get("PATH_INFO", "").startswith("//"):
+            raise NotFound
 
     def refuse(error: HTTPException) -> FlaskResponse:
         def endpoint(_: Request) -> Response:

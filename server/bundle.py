@@ -21,7 +21,7 @@ import orjson
 import sklearn
 from sklearn.exceptions import InconsistentVersionWarning
 
-from server.errors import BundleError, gathering, raise_gathered
+from server.errors import BundleError, gathering, one_line, raise_gathered
 
 MODEL: Final = "model.pkl"
 LOOKUP: Final = "lookup.pkl"
@@ -29,7 +29,9 @@ LABELS: Final = ("labels.pkl", "flags.pkl")  # the second is the older name
 METADATA: Final = "metadata.json"
 
 # How a pickle writes the version that scikit-learn puts into every estimator's state: readable without unpickling.
-PICKLED_VERSION: Final = re.compile(rb"_sklearn_version.{1,12}?([0-9]+\.[0-9]+(?:\.[0-9a-z]+)*)", re.DOTALL)
+PICKLED_VERSION: Final = re.compile(
+    rb"_sklearn_version.{1,12}?([0-9]+(?:\.(?:dev|post)?[0-9]+)+(?:rc[0-9]+)?)", re.DOTALL
+)
 
 # The compressions that joblib writes with the standard library, by the bytes that they start with.
 DECOMPRESSORS: Final[Mapping[bytes, Callable[[bytes], bytes]]] = {
@@ -132,7 +134,7 @@ def _unpickle(content: bytes, path: Path) -> Any:  # noqa: ANN401
     except MemoryError:
         raise
     except Exception as error:  # a broken pickle can raise anything
-        msg = f"{path} cannot be unpickled ({_one_line(error)}); write it again with pickle or joblib."
+        msg = f"{path} cannot be unpickled ({one_line(error)}); write it again with pickle or joblib."
         raise BundleError(msg) from None
 
 
@@ -171,8 +173,3 @@ def _metadata(content: bytes, path: Path) -> Mapping[str, Any]:
         msg = f"{path} must hold a JSON object."
         raise BundleError(msg)
     return metadata
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__

@@ -14,7 +14,7 @@ def available_cpus(cgroup_root: Path = CGROUP_ROOT) -> int:
     container the root of the cgroup file system is the container's own cgroup.
     Formats: the kernel's `admin-guide/cgroup-v2` and `scheduler/sched-bwc`.
     """
-    limits = [float(len(os.sched_getaffinity(0)))]
+    limits = [float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)]
     for folder in (cgroup_root, cgroup_root / "cpu", cgroup_root / "cpu,cpuacct"):
         limits.extend(_quotas(folder))
     return max(1, math.ceil(min(limits)))

@@ -12,6 +12,7 @@ import orjson
 from server.errors import MalformedBody
 
 MAX_DEPTH: Final = 64  # arrays and objects within each other
+TOO_DEEP: Final = f"The body is nested more than {MAX_DEPTH} levels deep."
 
 
 def decode(body: bytes) -> object:
@@ -27,7 +28,8 @@ def decode(body: bytes) -> object:
         _refuse(f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.")
     # Each string is written with two quotes; a string that is not in `value` was lost to a duplicate key.
     # A backslash may hide a quote: then only a second parser can tell.
-    if b"\\" in body or body.count(b'"') != 2 * _count_strings(value, 1):
+    strings = _count_strings(value, 1)
+    if b"\\" in body or body.count(b'"') != 2 * strings:
         _refuse_duplicate_keys(body)
     return value
 
@@ -40,7 +42,7 @@ def _count_strings(value: object, depth: int) -> int:
     if kind is not dict and kind is not list:
         return 0
     if depth > MAX_DEPTH:
-        _refuse(f"The body is nested more than {MAX_DEPTH} levels deep.")
+        _refuse(TOO_DEEP)
     if kind is dict:
         count = len(value)  # type: ignore[arg-type]
         members = value.values()  # type: ignore[attr-defined]
@@ -56,7 +58,10 @@ def _count_strings(value: object, depth: int) -> int:
 
 def _refuse_duplicate_keys(body: bytes) -> None:
     """Parse once more, for its objects only: numbers stay text, so that none is too long for Python."""
-    json.loads(body.decode(), object_pairs_hook=_unique, parse_int=str, parse_float=str)
+    try:
+        json.loads(body.decode(), object_pairs_hook=_unique, parse_int=str, parse_float=str)
+    except RecursionError:  # what a duplicate key hides may be nested more deeply than the value that came out
+        _refuse(TOO_DEEP)
 
 
 def _unique(pairs: list[tuple[str, object]]) -> None:

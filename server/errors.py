@@ -57,6 +57,12 @@ def gathering(reasons: list[str]) -> Iterator[None]:
         reasons.extend(error.reasons)
 
 
+def one_line(error: Exception) -> str:
+    """Write somebody else's exception as a part of a sentence: its type and the start of its message."""
+    text = " ".join(str(error).split()).rstrip(".")
+    return f"{type(error).__name__}: {text if len(text) <= 200 else text[:199] + '…'}" if text else type(error).__name__
+
+
 def raise_gathered(reasons: Sequence[str]) -> None:
     """Raise `BundleError` if there are reasons."""
     if reasons:

@@ -16,7 +16,7 @@ import orjson
 import structlog
 
 from server.admission import Deadline
-from server.errors import BrineryError
+from server.errors import BrineryError, NotReady
 from server.logs import where_raised
 from server.model import Identity
 from server.problems import MEDIA_TYPE, describe, headers_of, type_of
@@ -130,7 +130,7 @@ class Exchange:
     def _problem(self, request: Request, error: Exception) -> Response:
         kind = type_of(error)
         self._telemetry.rejected([kind.slug])
-        if kind.status >= 500:
+        if kind.status >= 500 and not isinstance(error, NotReady):  # that one is what was asked for
             cause = error.__cause__ or error
             self._log.error(
                 "request_failed",

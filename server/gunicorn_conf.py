@@ -1,5 +1,6 @@
 """Gunicorn's settings from ours, and its hooks: `gunicorn -c python:server.gunicorn_conf server.wsgi:app`."""
 
+import atexit
 import os
 import shutil
 from pathlib import Path
@@ -11,12 +12,23 @@ from server.logs import logging_config
 from server.settings import Settings
 from server.worker import METRICS_FOLDER_PREFIX, DrainingStop, exit_if_refused
 
+
+def remove_metrics_folder(master: int) -> None:
+    """Remove the metrics' folder if `brinery serve` made it, and if we are the master: workers end through here too."""
+    folder = Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""))
+    if os.getpid() == master and folder.name.startswith(METRICS_FOLDER_PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+# However the start or the server ends: Gunicorn's own hook is not called where it gives up.
+atexit.register(remove_metrics_folder, os.getpid())
+
 with exit_if_refused():
     settings = Settings.from_environ(os.environ)
 
 bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
 workers = settings.workers
-worker_class = "gthread"
+worker_class = "server.worker.ClosingWorker"
 threads = settings.threads
 graceful_timeout = max(1, round(settings.graceful_timeout))
 keepalive = 75  # longer than the load balancers before us keep a connection, so that they are the ones to close it
@@ -43,10 +55,3 @@ def child_exit(server: Any, worker: Any) -> None:  # noqa: ANN401, ARG001
     """Take a dead worker's gauges out of the sums; its counters stay, so that no counter goes down."""
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
-
-
-def on_exit(server: Any) -> None:  # noqa: ANN401, ARG001
-    """Remove the metrics' folder if `brinery serve` made it."""
-    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
-    if Path(folder).name.startswith(METRICS_FOLDER_PREFIX):
-        shutil.rmtree(folder, ignore_errors=True)

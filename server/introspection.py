@@ -10,12 +10,6 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 
 import numpy as np
-from sklearn.base import OneToOneFeatureMixin
-from sklearn.compose import ColumnTransformer
-from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
-from sklearn.impute import KNNImputer, SimpleImputer
-from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import FunctionTransformer
 
 from server.errors import BundleError
 from server.parameter import Code
@@ -23,8 +17,20 @@ from server.parameter import Code
 # scikit-learn ships no types, and an estimator is whatever has its methods.
 Estimator: TypeAlias = Any
 
+VECTORIZERS = ("CountVectorizer", "HashingVectorizer")
+
 # Where meta-estimators keep a fitted estimator that gets their own input unchanged.
 WRAPPED = ("best_estimator_", "estimator_", "regressor_", "classifier_", "estimators_", "calibrated_classifiers_")
+
+
+def is_a(step: object, *names: str) -> bool:
+    """Tell whether `step` is of one of scikit-learn's classes, by their names.
+
+    Importing the classes themselves would load parts of scikit-learn that most models do without: a tenth of the time
+    to start.
+    """
+    classes = type(step).__mro__
+    return any(each.__name__ in names and each.__module__.partition(".")[0] == "sklearn" for each in classes)
 
 
 class Shape(StrEnum):
@@ -51,9 +57,24 @@ class Column:
     text: bool = False
 
 
+def names_of(estimator: Estimator) -> Sequence[str] | None:
+    """Give the names of the columns that the estimator was fitted on; None where it was given none."""
+    names = _known(estimator, "feature_names_in_")
+    return None if names is None else [str(name) for name in names]
+
+
+def _known(estimator: Estimator, attribute: str) -> Any:  # noqa: ANN401
+    """Give what the estimator knows of its input; a pipeline asks its first step only, which may know nothing."""
+    value = getattr(estimator, attribute, None)
+    if value is None and is_a(estimator, "Pipeline"):
+        first = next((part for _, part in estimator.steps if part != "passthrough"), None)
+        return None if first is None else _known(first, attribute)
+    return value
+
+
 def shape_of(estimator: Estimator, columns: Sequence[Column] | None) -> Shape:
     """Tell in which form the estimator takes rows of these columns."""
-    if getattr(estimator, "feature_names_in_", None) is not None:
+    if names_of(estimator) is not None:
         return Shape.FRAME
     if columns and len(columns) == 1 and columns[0].text:
         return Shape.TEXTS
@@ -62,10 +83,10 @@ def shape_of(estimator: Estimator, columns: Sequence[Column] | None) -> Shape:
 
 def columns_of(estimator: Estimator) -> list[Column] | None:
     """Give the columns that the estimator was fitted on, in its order; None where it does not know them."""
-    names = getattr(estimator, "feature_names_in_", None)
+    names = names_of(estimator)
     if names is not None:
-        columns = [Column(str(name)) for name in names]
-    elif (count := getattr(estimator, "n_features_in_", None)) is not None:
+        columns = [Column(name) for name in names]
+    elif (count := _known(estimator, "n_features_in_")) is not None:
         columns = [Column(f"x{index}") for index in range(count)]
     elif _starts_with_texts(estimator):
         columns = [Column("text")]
@@ -77,11 +98,11 @@ def columns_of(estimator: Estimator) -> list[Column] | None:
 
 def _starts_with_texts(step: Estimator) -> bool:
     """Tell whether the first thing that happens to the input is the splitting of texts into words."""
-    if isinstance(step, (CountVectorizer, HashingVectorizer)):
+    if is_a(step, *VECTORIZERS):
         return True
-    if isinstance(step, Pipeline):
+    if is_a(step, "Pipeline"):
         return bool(step.steps) and _starts_with_texts(step.steps[0][1])
-    if isinstance(step, FeatureUnion):
+    if is_a(step, "FeatureUnion"):
         return any(_starts_with_texts(part) for _, part in step.transformer_list)
     return any(_starts_with_texts(inner) for inner in _wrapped(step))
 
@@ -90,22 +111,22 @@ def _walk(step: Estimator, columns: Sequence[Column]) -> bool:
     """Note what `step`, which is given `columns`, knows of them; tell whether it hands them on in their places."""
     if isinstance(step, str):
         return step == "passthrough"
-    if isinstance(step, Pipeline):
+    if is_a(step, "Pipeline"):
         return all(_walk(part, columns) for _, part in step.steps)
-    if isinstance(step, ColumnTransformer):
+    if is_a(step, "ColumnTransformer"):
         for name, part, _ in step.transformers_:
             # Not public, but the only record of which columns a selection meant when the transformer was fitted.
             chosen = step._transformer_to_input_indices.get(name, [])
             _walk(part, [columns[index] for index in chosen])
         return False
-    if isinstance(step, FeatureUnion):
+    if is_a(step, "FeatureUnion"):
         for _, part in step.transformer_list:
             _walk(part, columns)
         return False
-    if isinstance(step, (CountVectorizer, HashingVectorizer)):
+    if is_a(step, *VECTORIZERS):
         columns[0].text = True
         return False
-    if isinstance(step, (SimpleImputer, KNNImputer)) or type(step).__name__ == "IterativeImputer":
+    if is_a(step, "SimpleImputer", "KNNImputer", "IterativeImputer"):
         return _walk_imputer(step, columns)
     if getattr(step, "categories_", None) is not None:
         _walk_encoder(step, columns)
@@ -114,13 +135,20 @@ def _walk(step: Estimator, columns: Sequence[Column]) -> bool:
     if (encoder := getattr(step, "_preprocessor", None)) is not None:
         return _walk(encoder, columns)
     for inner in _wrapped(step):
-        _walk(inner, columns)
-    if isinstance(step, FunctionTransformer):
+        # A chain's links get further columns, and a selection's estimator fewer: neither is our own input.
+        if getattr(inner, "n_features_in_", len(columns)) == len(columns):
+            _walk(inner, columns)
+    if is_a(step, "FunctionTransformer"):
         return step.func is None
-    return isinstance(step, OneToOneFeatureMixin)
+    return is_a(step, "OneToOneFeatureMixin")
 
 
 def _wrapped(step: Estimator) -> Iterable[Estimator]:
+    if getattr(step, "bootstrap_features", False):
+        return  # each gets columns that were drawn anew
+    if is_a(step, "FrozenEstimator"):
+        yield step.estimator
+        return
     for attribute in WRAPPED:
         inner = getattr(step, attribute, None)
         if inner is None:
@@ -147,7 +175,8 @@ def _walk_imputer(step: Estimator, columns: Sequence[Column]) -> bool:
 
 def _walk_encoder(step: Estimator, columns: Sequence[Column]) -> None:
     unknown = getattr(step, "handle_unknown", "use_encoded_value")  # TargetEncoder always takes unknown categories
-    for column, categories in zip(columns, step.categories_, strict=True):
+    # An imputer may have put indicators behind the columns.
+    for column, categories in zip(columns, step.categories_, strict=False):
         if column.categories is not None:
             continue
         known = [value.item() if isinstance(value, np.generic) else value for value in categories]

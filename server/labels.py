@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.base import is_outlier_detector, is_regressor
+from sklearn.utils import get_tags
 
 from server.engine import Evaluation
 from server.errors import BundleError
@@ -20,13 +20,22 @@ def form_of(estimator: Estimator) -> Form:
     """Tell in which form the estimator answers; raise `BundleError` for one that does not predict."""
     if not callable(getattr(estimator, "predict", None)):
         msg = (
-            f"A {type(estimator).__name__} has no `predict`: it cannot be served. Export a classifier, a regressor, a "
-            "clusterer that predicts, an outlier detector that predicts, or a pipeline that ends in one."
+            f"The {type(estimator).__name__} has no `predict`: it cannot be served. Export a classifier, a regressor, "
+            "a clusterer that predicts, an outlier detector that predicts, or a pipeline that ends in one."
         )
         raise BundleError(msg)
     if callable(getattr(estimator, "predict_proba", None)):
         return Form.PROBABILITIES
-    return Form.VALUES if is_regressor(estimator) else Form.PREDICTION
+    return Form.VALUES if _type_of(estimator) == "regressor" else Form.PREDICTION
+
+
+def _type_of(estimator: Estimator) -> str | None:
+    """Give what scikit-learn calls the estimator's type; None for what is not of its classes and does not say."""
+    try:
+        kind: str | None = get_tags(estimator).estimator_type
+    except AttributeError:
+        kind = getattr(estimator, "_estimator_type", None)  # how it was said before there were tags
+    return kind
 
 
 def make_outputs(
@@ -94,7 +103,7 @@ def _probabilities(estimator: Estimator, sample: Evaluation, named: Names) -> Ou
     classes = getattr(estimator, "classes_", None)
     if len(widths) > 1 or isinstance(classes, list):
         if len(widths) == 1 and widths[0] == sample.classes.shape[1]:
-            return _multilabel(sample, named, None)  # a chain: one probability for each of its outputs
+            return _multilabel(sample, named, classes)  # a chain: one probability for each of its outputs
         several = classes if isinstance(classes, list) else [None] * len(widths)
         return _several(Form.PROBABILITIES, several, widths, named)
     if sample.classes.shape[1] > 1:
@@ -105,10 +114,13 @@ def _probabilities(estimator: Estimator, sample: Evaluation, named: Names) -> Ou
 def _multilabel(sample: Evaluation, named: Names, classes: Sequence[Any] | None) -> Outputs:
     assert sample.classes is not None
     count = sample.classes.shape[1]
-    default = [f"y{index}" for index in range(count)]
-    if classes is not None and len(classes) == count:
+    default, own = [f"y{index}" for index in range(count)], [[0, 1]] * count
+    if isinstance(classes, list):
+        own = classes
+    elif classes is not None and len(classes) == count:
         default = [key_of(make_label(value, "the model's classes")) for value in classes]
-    outputs = tuple(Output(name, (0, 1), (0, 1)) for name in _output_names(named, count, default))
+    names = _output_names(named, count, default)
+    outputs = tuple(_output(name, pair, 2, None) for name, pair in zip(names, own, strict=True))
     return Outputs(Form.PROBABILITIES, outputs, several=True, multilabel=True)
 
 
@@ -121,7 +133,7 @@ def _predictions(estimator: Estimator, sample: Evaluation, named: Names) -> Outp
         return _several(Form.PREDICTION, several, [len(each) for each in several], named)
     if isinstance(classes, list):
         classes = classes[0]
-    if is_outlier_detector(estimator):
+    if _type_of(estimator) == "outlier_detector":
         classes = [-1, 1]
     width = len(classes) if classes is not None else _cluster_count(estimator)
     return Outputs(Form.PREDICTION, (_output(SINGLE, classes, width, named),))
@@ -165,14 +177,22 @@ def _output_names(named: Names, count: int, default: Sequence[str]) -> list[str]
 
 def _cluster_count(estimator: Estimator) -> int:
     """Tell how many clusters a clusterer can answer with."""
-    last = estimator.steps[-1][1] if hasattr(estimator, "steps") else getattr(estimator, "best_estimator_", estimator)
-    for attribute in ("cluster_centers_", "subcluster_centers_", "means_"):
-        if (centers := getattr(last, attribute, None)) is not None:
-            return len(centers)
-    if (labels := getattr(last, "labels_", None)) is not None:
-        return int(np.max(labels)) + 1
-    msg = f"A {type(last).__name__} does not say which predictions it can give; it cannot be served."
-    raise BundleError(msg)
+    last = _last(estimator)
+    centers = getattr(last, "cluster_centers_", None)
+    # Birch's `labels_` are those of its training rows, which need not show every one.
+    labels = getattr(last, "subcluster_labels_", getattr(last, "labels_", None))
+    count = len(centers) if centers is not None else 0 if labels is None else int(np.max(labels)) + 1
+    if count < 1:
+        msg = f"The {type(last).__name__} does not say which predictions it can give; it cannot be served."
+        raise BundleError(msg)
+    return count
+
+
+def _last(estimator: Estimator) -> Estimator:
+    """Give the estimator at the end of pipelines and searches."""
+    if hasattr(estimator, "steps"):
+        return _last(estimator.steps[-1][1])
+    return _last(estimator.best_estimator_) if hasattr(estimator, "best_estimator_") else estimator
 
 
 def _with_threshold(outputs: Outputs, threshold: object) -> Outputs:

@@ -9,8 +9,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from server.bundle import Bundle
 from server.engine import Evaluator, FallbackEvaluator
-from server.errors import BundleError, gathering, raise_gathered
-from server.introspection import Estimator, columns_of, shape_of
+from server.errors import BundleError, gathering, one_line, raise_gathered
+from server.introspection import Estimator, columns_of, names_of, shape_of
 from server.labels import form_of, make_outputs
 from server.outputs import Form, Outputs
 from server.parameter import Parameter
@@ -52,9 +52,19 @@ class Model:
 
 def make_model(bundle: Bundle, settings: Settings) -> Model:
     """Understand a bundle and try it; raise `BundleError` with one sentence for what cannot be served."""
+    try:
+        return _understood(bundle, settings)
+    except BundleError:
+        raise
+    except Exception as error:  # an estimator's own code may raise anything, whatever it is asked
+        msg = f"The {type(bundle.estimator).__name__} cannot be served: {one_line(error)}."
+        raise BundleError(msg) from error
+
+
+def _understood(bundle: Bundle, settings: Settings) -> Model:
     estimator, metadata = bundle.estimator, bundle.metadata or {}
-    form = form_of(estimator)
     _check_fitted(estimator)
+    form = form_of(estimator)
     _use_one_thread(estimator)
     columns = columns_of(estimator)
     shape = shape_of(estimator, columns)
@@ -70,7 +80,7 @@ def make_model(bundle: Bundle, settings: Settings) -> Model:
             bundle.lookup,
             metadata.get("parameters"),
             columns,
-            by_name=getattr(estimator, "feature_names_in_", None) is not None,
+            by_name=names_of(estimator) is not None,
             accept_unknown=settings.unknown_labels == "accept",
         )
         parameters = try_out(parameters, make_evaluator, promised_null=_promised_null(bundle))
@@ -97,6 +107,9 @@ def _identity(bundle: Bundle, metadata: Mapping[str, Any]) -> Identity:
 
 
 def _check_fitted(estimator: Estimator) -> None:
+    if isinstance(estimator, type):
+        msg = f"model.pkl holds the class {estimator.__name__} itself; export a fitted instance of it."
+        raise BundleError(msg)
     try:
         check_is_fitted(estimator)
     except NotFittedError:

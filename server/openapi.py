@@ -9,16 +9,27 @@ from typing import Any, Final, TypeAlias
 
 from apispec import APISpec
 
+from server.errors import InvalidInput
 from server.model import Model
 from server.outputs import Form, Output, Outputs
 from server.parameter import MAX_SAFE_INTEGER, Absent, Kind, Label, Parameter
-from server.problems import FIELD_CODES, MEDIA_TYPE, TYPES
+from server.problems import FIELD_CODES, MEDIA_TYPE, PAGE, TYPES
 from server.settings import Settings
 from server.signature import MAX_ERRORS
 
 Schema: TypeAlias = dict[str, Any]
 
 JSON_TYPES: Final[Mapping[type, str]] = {str: "string", int: "integer", bool: "boolean"}
+EXAMPLE_PROBLEM: Final = {
+    "type": f"{PAGE}#missing-field",
+    "title": TYPES[InvalidInput].title,
+    "status": 422,
+    "detail": "age is missing; give a number.",
+    "error": "age is missing; give a number.",
+    "error_count": 1,
+    "errors": [{"pointer": "/age", "code": "missing", "detail": "age is missing; give a number."}],
+    "request_id": "5d7f2f9a",
+}
 ANSWER_HEADERS: Final[Mapping[str, str]] = {
     "X-Request-ID": "The caller's request id, or a new one.",
     "X-Model-Name": "The model's name, percent-encoded where it is not plain ASCII.",
@@ -55,7 +66,10 @@ def swagger_parameter_schema(parameter: Parameter) -> Schema:
     if parameter.nullable:
         schema["x-nullable"] = True
     schema["example"] = parameter.example()
-    return schema | _annotations(parameter)
+    schema |= _annotations(parameter)
+    if parameter.default is None:
+        del schema["default"]  # there, a default has the type that stands beside it
+    return schema
 
 
 def _core(parameter: Parameter) -> Schema:
@@ -169,6 +183,7 @@ def problem_schema() -> Schema:
         "errors": {"type": "array", "maxItems": MAX_ERRORS, "items": field},
         "error_count": {"type": "integer", "minimum": 1},
     }
+    schema["example"] = EXAMPLE_PROBLEM
     return schema
 
 

@@ -18,6 +18,7 @@ MAX_DOUBLE: Final = 1.7976931348623157e308
 
 NAME_CUT: Final = 64  # longest name that a message quotes
 ALLOWED_CUT: Final = 20  # most labels that a message lists
+SHORTEST_PREFIX: Final = 3  # of a label that is taken for its beginning
 SUGGESTION_CUT: Final = 200  # most labels that a text is compared with, so that a refusal stays cheap
 
 
@@ -111,7 +112,7 @@ class Parameter:
         step = self.multiple_of or (1 if self.kind is Kind.INTEGER else 0)
         if step and nearest % step:
             nearest = (math.ceil(nearest / step) if nearest > 0 else math.floor(nearest / step)) * step
-        return nearest
+        return nearest if abs(nearest) <= MAX_SAFE_INTEGER else float(nearest)  # no writer of JSON takes any integer
 
     def explain(self, value: object, pointer: str, *, hints: bool) -> FieldError:
         """Say why a value that the encoder refused is refused; `hints` adds the labels and the likeliest one."""
@@ -252,7 +253,10 @@ def closest(value: object, candidates: Sequence[object]) -> str | None:
     if not isinstance(value, str) or len(value) >= NAME_CUT or len(candidates) > SUGGESTION_CUT:
         return None
     texts = {text.casefold(): text for text in candidates if isinstance(text, str) and len(text) < NAME_CUT}
-    near = difflib.get_close_matches(value.strip().casefold(), texts, n=1)
+    wanted = value.strip().casefold()
+    near = difflib.get_close_matches(wanted, texts, n=1)
+    if not near and len(wanted) >= SHORTEST_PREFIX:
+        near = [text for text in texts if text.startswith(wanted)][:1]
     return texts[near[0]] if near else None
 
 

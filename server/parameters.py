@@ -56,6 +56,9 @@ def make_parameters(
     for column in columns:
         with gathering(reasons):
             parameter = _from_lookup(column, entries[column.name]) if entries is not None else _from_column(column)
+            if parameter.kind is Kind.CATEGORY and not parameter.labels:
+                msg = f"Parameter {column.name!r} has no label but null; give it one, or train the model without it."
+                raise BundleError(msg)
             if column.open and accept_unknown and _codes_are_labels(parameter) and parameter.label_type in (str, int):
                 parameter = dataclasses.replace(parameter, open=True)
             parameters.append(_refined(parameter, fragments.get(column.name, {})))
@@ -94,7 +97,7 @@ def _ordered(entries: dict[str, object] | None, columns: Sequence[Column] | None
         if set(names) != set(own):
             missing = [name for name in own if name not in entries]
             extra = [name for name in names if name not in own]
-            msg = "lookup.pkl does not name the model's columns:" + "; ".join(
+            msg = "lookup.pkl does not name the model's columns:" + ";".join(
                 f" {what} {', '.join(map(repr, some[:5]))}"
                 for what, some in (("it lacks", missing), ("the model has no", extra))
                 if some
@@ -141,7 +144,7 @@ def _category(column: Column, mapping: Mapping[Any, Any]) -> Parameter:
     if column.categories is not None and not column.open:
         unseen = next((code for code in codes if code not in column.categories), None)
         if unseen is not None:
-            more = ", ..." if len(column.categories) > 5 else ""
+            more = f" and {len(column.categories) - 5} more" if len(column.categories) > 5 else ""
             msg = (
                 f"lookup.pkl maps a label of {column.name!r} to {unseen!r}, a code that the model's encoder never saw; "
                 f"it knows {', '.join(map(repr, column.categories[:5]))}{more}."

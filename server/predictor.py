@@ -60,8 +60,8 @@ class Predictor:
         """
         return self.batch(decode(body), lenient=lenient)
 
-    def batch(self, value: object, *, lenient: bool = False) -> Batch:
-        """Make a batch of a JSON value; see `parse`."""
+    def batch(self, value: object, *, lenient: bool = False, first: int = 0) -> Batch:
+        """Make a batch of a JSON value, whose first row is at place `first` of what the caller sees; see `parse`."""
         signature = self._model.signature
         if not isinstance(value, list):
             return Batch([signature.parse(value)], single=True)
@@ -72,7 +72,7 @@ class Predictor:
             raise InvalidInput([EMPTY], 1)
         if not lenient:
             return Batch(signature.parse_rows(value), single=False)
-        parsed = list(enumerate(signature.parse_each(value)))
+        parsed = list(enumerate(signature.parse_each(value, first=first)))
         refusals = {index: each for index, each in parsed if isinstance(each, InvalidInput)}
         rows = [each for _, each in parsed if not isinstance(each, InvalidInput)]
         return Batch(rows, single=False, lenient=True, refusals=refusals)

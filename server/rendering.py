@@ -87,7 +87,10 @@ class Renderer:
             return list(evaluation.classes.T)
         numbers = _numbers_of(evaluation)
         if self._outputs.multilabel:
-            return [(column > 0.5).astype(int) for column in numbers[0].T]
+            likely = (numbers[0] > 0.5).astype(int).T
+            return [
+                np.array(output.classes)[column] for output, column in zip(self._outputs.outputs, likely, strict=True)
+            ]
         return [
             np.array(output.classes)[each.argmax(axis=1)]
             for output, each in zip(self._outputs.outputs, numbers, strict=True)

@@ -58,10 +58,13 @@ class Signature:
             raise InvalidInput(told, count)
         return rows
 
-    def parse_each(self, values: Sequence[object]) -> Iterator[Row | InvalidInput]:
-        """Encode a batch row by row: for each its codes, or why it is refused (the labels told for the first few)."""
+    def parse_each(self, values: Sequence[object], *, first: int = 0) -> Iterator[Row | InvalidInput]:
+        """Encode a batch row by row: for each its codes, or why it is refused (the labels told for the first few).
+
+        `first` is the place of the first row in what the caller sees as a whole.
+        """
         refused = 0
-        for index, value in enumerate(values):
+        for index, value in enumerate(values, first):
             row = self._encode(value)
             if row is not None:
                 yield row

@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Final, TypeAlias
 
 from server.engine import Evaluator
-from server.errors import BundleError
-from server.parameter import MAX_DOUBLE, MAX_SAFE_INTEGER, Code, Kind, Parameter
+from server.errors import BundleError, one_line
+from server.parameter import MAX_DOUBLE, MAX_SAFE_INTEGER, REFUSED, Absent, Code, Kind, Parameter
 from server.signature import Row, Signature
 
 MakeEvaluator: TypeAlias = Callable[[tuple[Parameter, ...]], Evaluator]
@@ -34,13 +34,32 @@ def try_out(
     """
     trial = _Trial(parameters, make_evaluator(parameters))
     if (reason := trial.failure(trial.base)) is not None:
-        msg = f"The estimator fails on an example of its own input {trial.example}: {reason}."
+        msg = (
+            f"The estimator fails on an example of its own input {trial.example}: {reason}; give `examples` that it "
+            "takes in metadata.json, or say in lookup.pkl what its columns are."
+        )
         raise BundleError(msg)
     settled = tuple(
         _settle(trial, index, parameter, promised_null=parameter.name in promised_null)
         for index, parameter in enumerate(parameters)
     )
-    return _bounded(trial, settled)
+    narrowed = _bounded(trial, settled)
+    for parameter in narrowed:
+        _check_values(parameter)
+    return narrowed
+
+
+def _check_values(parameter: Parameter) -> None:
+    """See that what the metadata itself suggests is still accepted."""
+    default = () if isinstance(parameter.default, Absent) else (parameter.default,)
+    encode = parameter.encoder()
+    for value in (*parameter.examples, *default, parameter.example()):
+        if encode(value) is REFUSED:
+            msg = (
+                f"metadata.json suggests {value!r} for parameter {parameter.name!r}, but the estimator only takes "
+                f"{parameter.expectation()}; change its `default`, `examples` or bounds."
+            )
+            raise BundleError(msg)
 
 
 class _Trial:
@@ -61,7 +80,7 @@ class _Trial:
         try:
             evaluation = self._evaluator.evaluate(rows)
         except Exception as error:  # an estimator may raise anything
-            return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            return one_line(error)
         return None if evaluation.finite_rows(len(rows)).all() else "its answer is not finite"
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import selectors
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
+from gunicorn.workers.gthread import ThreadWorker
 
 from server.errors import StartError
 
@@ -54,6 +56,29 @@ def _gunicorn_config() -> Config | None:
         if isinstance(config, Config):
             return config
     return None
+
+
+class ClosingWorker(ThreadWorker):
+    """A worker that closes its listening sockets as soon as it stops.
+
+    Gunicorn's own keeps them open for as long as a request is in flight: whoever connects meanwhile waits for an answer
+    that never comes, instead of trying another server at once.
+    """
+
+    def set_accept_enabled(self, enabled: bool | None) -> None:
+        """Start or stop to take connections; those that wait already when we stop for good are still taken."""
+        super().set_accept_enabled(enabled)
+        if self.alive or enabled:
+            return
+        for listener in self.sockets:
+            with selectors.DefaultSelector() as waiting:
+                waiting.register(listener, selectors.EVENT_READ)
+                for _ in range(self.cfg.backlog):
+                    if not waiting.select(0):
+                        break
+                    self.accept(listener)
+            listener.close()
+        self.sockets = []
 
 
 class DrainingStop:

@@ -4,7 +4,7 @@ import csv
 import itertools
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, TextIO, TypeAlias
@@ -24,6 +24,7 @@ from server.settings import Settings
 Format: TypeAlias = Literal["json", "jsonl", "csv"]
 FORMATS: Final[tuple[Format, ...]] = ("json", "jsonl", "csv")
 CHUNK_ROWS: Final = 1_000  # rows evaluated at once: enough to be fast, few enough for any memory
+MORE_CELLS: Final = "(more cells than the header)"  # a field that no parameter is
 
 Row: TypeAlias = dict[str, Any]
 Item: TypeAlias = dict[str, Any]
@@ -45,7 +46,11 @@ def predict_paths(
     """
     model = make_model(read_bundle(folder, allow_other_version=settings.version_mismatch == "warn"), settings)
     with _opened(source[0], "r") as reading, _opened(target[0], "w") as writing:
-        return predict_file(model, reading, writing, source[1], target[1])
+        try:
+            return predict_file(model, reading, writing, source[1], target[1])
+        except UnicodeError:
+            msg = f"{source[0]} is not in UTF-8; save it in that encoding."
+            raise MalformedBody(msg) from None
 
 
 @contextmanager
@@ -53,8 +58,9 @@ def _opened(path: str, mode: Literal["r", "w"]) -> Iterator[TextIO]:
     if path == "-":
         yield sys.stdin if mode == "r" else sys.stdout
         return
+    encoding = "utf-8-sig" if mode == "r" else "utf-8"  # spreadsheets begin a file with a byte order mark
     try:
-        file = open(path, mode, encoding="utf-8", newline="")  # noqa: SIM115, PTH123  # closed below
+        file = open(path, mode, encoding=encoding, newline="")  # noqa: SIM115, PTH123  # closed below
     except OSError as error:
         msg = f"{path} cannot be opened: {error.strerror}."
         raise FileError(msg) from None
@@ -71,7 +77,7 @@ def predict_file(
     """
     single, rows = _read(model, source, source_format)
     answered = refused = 0
-    write = _writer(target, target_format, single=single)
+    write = _csv_writer(target, _columns(model)) if target_format == "csv" else _WRITERS[target_format](target, single)
     # A bar only where someone sees it, and only if it takes long enough to be asked for.
     with tqdm(desc="predict", unit=" rows", disable=None, delay=1, leave=False) as bar:
         for numbered, items in _answered(model, rows):
@@ -86,11 +92,18 @@ def predict_file(
 def _answered(model: Model, rows: Iterable[Row]) -> Iterator[tuple[list[Row], list[Item]]]:
     """Give the rows and their items, a chunk at a time."""
     predictor = Predictor(model, max_rows=CHUNK_ROWS)
-    iterator = iter(rows)
+    iterator, first = iter(rows), 0
     while chunk := list(itertools.islice(iterator, CHUNK_ROWS)):
-        batch = predictor.batch(chunk, lenient=True)
+        batch = predictor.batch(chunk, lenient=True, first=first)
+        first += len(chunk)
         answer = predictor.render(batch, predictor.evaluate(batch), describe=lambda error: describe(error, ""))
         yield chunk, orjson.loads(answer.body)
+
+
+def _columns(model: Model) -> list[str]:
+    """Name the columns of an answer, by the model's own for the signature's example."""
+    _, items = next(_answered(model, [model.signature.example()]))
+    return list(_flat(items[0].get("result", {})))
 
 
 def _read(model: Model, source: TextIO, source_format: Format) -> tuple[bool, Iterable[Row]]:
@@ -114,16 +127,21 @@ def _json_lines(source: TextIO) -> Iterator[Row]:
 
 def _csv_rows(model: Model, source: TextIO) -> Iterator[Row]:
     readers = {parameter.name: _CellReader(parameter) for parameter in model.signature.parameters}
-    for row in csv.DictReader(source):
-        values: Row = {}
-        for name, cell in row.items():
-            if (read := readers.get(name)) is None:
-                values[name] = cell
-            elif cell or read.parameter.kind is Kind.TEXT:
-                values[name] = read(cell)
-            elif read.parameter.nullable:
-                values[name] = None  # an empty cell is a missing value; where none is taken the field is absent
-        yield values
+    reader = csv.DictReader(source, restkey=MORE_CELLS)
+    try:
+        for row in reader:
+            values: Row = {}
+            for name, cell in row.items():
+                if (read := readers.get(name)) is None:
+                    values[name] = cell
+                elif cell or read.parameter.kind is Kind.TEXT:
+                    values[name] = read(cell)
+                elif read.parameter.nullable:
+                    values[name] = None  # an empty cell is a missing value; where none is taken the field is absent
+            yield values
+    except csv.Error as error:
+        msg = f"Line {reader.reader.line_num}: {error}."
+        raise MalformedBody(msg) from None
 
 
 class _CellReader:
@@ -134,13 +152,12 @@ class _CellReader:
 
     def __init__(self, parameter: Parameter) -> None:
         self.parameter = parameter
-        self._labels = {json.dumps(label).strip('"'): label for label in parameter.labels}
+        self._labels = {label if isinstance(label, str) else json.dumps(label): label for label in parameter.labels}
 
     def __call__(self, cell: str) -> Any:  # noqa: ANN401
-        kind = self.parameter.kind
-        if kind is Kind.CATEGORY:
-            return self._labels.get(cell, cell)
-        if kind is Kind.TEXT:
+        if cell in self._labels:
+            return self._labels[cell]
+        if self.parameter.kind is Kind.TEXT or self.parameter.label_type is str:
             return cell
         try:
             value = orjson.loads(cell.strip())
@@ -150,11 +167,6 @@ class _CellReader:
 
 
 Write: TypeAlias = Callable[[Sequence[Row], Sequence[Item]], None]
-
-
-def _writer(target: TextIO, target_format: Format, *, single: bool) -> Write:
-    """Make the function that writes a chunk; called with an empty one, it ends the file."""
-    return {"json": _json_writer, "jsonl": _json_lines_writer, "csv": _csv_writer}[target_format](target, single)
 
 
 def _json_writer(target: TextIO, single: bool) -> Write:
@@ -179,19 +191,23 @@ def _json_lines_writer(target: TextIO, _: bool) -> Write:
     return write
 
 
-def _csv_writer(target: TextIO, _: bool) -> Write:
+# Each makes the function that writes a chunk; called with an empty one, it ends the file.
+_WRITERS: Final[Mapping[Format, Callable[[TextIO, bool], Write]]] = {"json": _json_writer, "jsonl": _json_lines_writer}
+
+
+def _csv_writer(target: TextIO, columns: Sequence[str]) -> Write:
     writer: csv.DictWriter[str] | None = None
 
-    def write(rows: Sequence[Row], items: Sequence[Item]) -> None:
+    def write(rows: Sequence[object], items: Sequence[Item]) -> None:
         nonlocal writer
         flat = [{"error": item["problem"]["detail"]} if "problem" in item else _flat(item["result"]) for item in items]
+        given = [row if isinstance(row, dict) else {} for row in rows]  # what is no object has no columns
         if writer is None and flat:
-            answers = next((each for each in flat if "error" not in each), {})
-            names = dict.fromkeys([*rows[0], *answers, "error"])
+            names = dict.fromkeys([*itertools.chain.from_iterable(given), *columns, "error"])
             writer = csv.DictWriter(target, list(names), restval="", extrasaction="ignore", lineterminator="\n")
             writer.writeheader()
         if writer is not None:
-            writer.writerows({**row, **answer} for row, answer in zip(rows, flat, strict=True))
+            writer.writerows({**row, **answer} for row, answer in zip(given, flat, strict=True))
 
     return write
 

@@ -61,4 +61,6 @@ def _say_answer(model: Model) -> str:
 
 
 def _size(count: int) -> str:
+    if count < 1_000:
+        return f"{count} bytes"
     return f"{count / 1e6:.1f} MB" if count >= 1_000_000 else f"{count / 1e3:.1f} kB"

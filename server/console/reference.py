@@ -22,7 +22,7 @@ def settings_lines(settings: Settings) -> str:
             f"{option.variable}={value}\n    {option.sentence}\n"
             f"    Expected: {option.parser.expects}. Default: {option.default or 'empty'}."
         )
-    return "\n".join(blocks)
+    return "\n".join(blocks) + "\n"
 
 
 def settings_page() -> str:

@@ -35,12 +35,13 @@ class FallbackEvaluator:
         with np.errstate(all="ignore"):
             x = self.matrix(rows)
             if self._form is Form.PREDICTION:
-                return Evaluation(classes=_two_dimensional(self._estimator.predict(x)))
+                return Evaluation(classes=_two_dimensional(self._estimator.predict(x), len(rows)))
             if self._form is Form.VALUES:
-                return Evaluation(numbers=[_two_dimensional(self._estimator.predict(x))])
-            numbers = self._estimator.predict_proba(x)
-            classes = _two_dimensional(self._estimator.predict(x)) if with_classes else None
-        return Evaluation(numbers=numbers if isinstance(numbers, list) else [numbers], classes=classes)
+                return Evaluation(numbers=[_numbers(self._estimator.predict(x), len(rows))])
+            given = self._estimator.predict_proba(x)
+            numbers = [_numbers(each, len(rows)) for each in (given if isinstance(given, list) else [given])]
+            classes = _two_dimensional(self._estimator.predict(x), len(rows)) if with_classes else None
+        return Evaluation(numbers=numbers, classes=classes)
 
     def matrix(self, rows: Sequence[Row]) -> pd.DataFrame | NDArray[Any] | list[Code]:
         """Give the rows in the form that the estimator was fitted on: a DataFrame, an array, or a list of texts."""
@@ -69,6 +70,17 @@ def _dtype(parameter: Parameter) -> type:
     return object
 
 
-def _two_dimensional(predicted: ArrayLike) -> NDArray[Any]:
-    array = np.asarray(predicted)
-    return array.reshape(len(array), -1)
+def _numbers(given: ArrayLike, rows: int) -> NDArray[Any]:
+    array = _two_dimensional(given, rows)
+    if array.dtype.kind not in "fiub":
+        msg = f"its answer is of type {array.dtype}, which is no number"
+        raise TypeError(msg)
+    return array
+
+
+def _two_dimensional(given: ArrayLike, rows: int) -> NDArray[Any]:
+    array = np.asarray(given)
+    if array.ndim == 0 or len(array) != rows:
+        msg = f"its answer has the shape {array.shape} for {rows} rows"
+        raise ValueError(msg)
+    return array.reshape(rows, -1)

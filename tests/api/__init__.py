@@ -1,0 +1,1 @@
+"""The application behind Flask's test client: no socket, no other process."""

@@ -1,0 +1,28 @@
+"""Servers that several modules share, each started when it is first asked for."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.live.running import Server, bundle_of
+
+
+@pytest.fixture(scope="session")
+def serving() -> Iterator[Callable[[str], Server]]:
+    """Give a function from a committed bundle's name to a server of it."""
+    with contextlib.ExitStack() as stack:
+        servers: dict[str, Server] = {}
+
+        def get(name: str) -> Server:
+            if name not in servers:
+                servers[name] = stack.enter_context(Server(bundle=bundle_of(name)))
+            return servers[name]
+
+        yield get
+
+
+@pytest.fixture(scope="session")
+def crime(serving: Callable[[str], Server]) -> Server:
+    """Give a server of the default bundle."""
+    return serving("crime")

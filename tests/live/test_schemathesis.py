@@ -1,0 +1,40 @@
+"""Schemathesis, which knows only the published document, finds nothing that the server does otherwise."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.live.running import BIN, Server, bundle_of
+
+pytestmark = [pytest.mark.live, pytest.mark.slow]
+
+HERE = Path(__file__).parent
+SECONDS = 240
+EXAMPLES = 1_500  # of each operation and phase
+BODY_BYTES = 64 * 1024 * 1024  # more than any batch has: that a text is too long is no matter of the schema
+
+
+# Not adult's swagger.json: the tool's coverage phase sends null as wrong where `x-nullable`, an extension, allows it.
+@pytest.mark.parametrize(
+    ("name", "document"), [("crime", "openapi.json"), ("adult", "openapi.json"), ("crime", "swagger.json")]
+)
+def test_nothing_is_found(name: str, document: str, tmp_path: Path) -> None:
+    """All checks in all phases hold, over the same examples each time."""
+    with Server(bundle=bundle_of(name), workers=2, max_body_bytes=BODY_BYTES) as server:
+        command: list[object] = [BIN / "schemathesis", "--config-file", HERE / "schemathesis.toml"]
+        command += ["run", f"{server.url}/{document}", "--checks", "all", "--phases", "examples,coverage,fuzzing"]
+        command += ["--max-examples", EXAMPLES, "--generation-deterministic", "--continue-on-failure"]
+        command += ["--request-timeout", 20, "--no-color"]
+        done = subprocess.run(
+            [str(each) for each in command],
+            env={**os.environ, "SCHEMATHESIS_HOOKS": str(HERE / "schemathesis_hooks.py")},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, "\n".join(line[:500] for line in done.stdout.splitlines()) + done.stderr
+        assert "Traceback" not in server.said

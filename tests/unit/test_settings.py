@@ -1,0 +1,183 @@
+"""Settings: each parser, the environment, and what a bad value says."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.errors import SettingError
+from server.settings import Option, Settings, as_text, options
+
+OPTIONS = {option.name: option for option in options()}
+
+GOOD: dict[str, list[tuple[str, object]]] = {
+    "bundle": [("pickles", Path("pickles")), ("/srv/a b", Path("/srv/a b"))],
+    "host": [("127.0.0.1", "127.0.0.1"), ("::1", "::1")],
+    "port": [("1", 1), ("65535", 65535), (" 80 ", 80)],
+    "workers": [("1", 1), ("1024", 1024)],
+    "threads": [("4", 4)],
+    "front": [("wsgi", "wsgi")],
+    "root_path": [("", ""), ("/", ""), ("/crime-65", "/crime-65"), ("/a/b/", "/a/b")],
+    "max_body_bytes": [("1", 1), ("99999999999", 99999999999)],
+    "max_rows": [("1", 1)],
+    "unknown_fields": [("ignore", "ignore")],
+    "unknown_labels": [("accept", "accept")],
+    "version_mismatch": [("warn", "warn")],
+    "engine": [("pickle", "pickle")],
+    "access_log": [("true", True), ("1", True), ("YES", True), ("False", False), ("0", False), ("no", False)],
+    "log_level": [("debug", "debug"), ("error", "error")],
+    "log_format": [("console", "console")],
+    "cors_origins": [
+        ("", ()),
+        ("*", ("*",)),
+        ("https://a.example, http://localhost:80", ("https://a.example", "http://localhost:80")),
+    ],
+    "deadline": [("0.5", 0.5), ("86400", 86400.0)],
+    "graceful_timeout": [("0", 0.0), ("1e1", 10.0)],
+    "drain_delay": [("2.5", 2.5)],
+}
+BAD: dict[str, list[str]] = {
+    "bundle": ["", "a\nb"],
+    "host": [""],
+    "port": ["0", "65536", "-1", "8000.0", "eight", "", "tcp:8000", "٣"],
+    "workers": ["0", "1025", "1" * 19],
+    "threads": ["0"],
+    "front": ["flask"],
+    "root_path": ["crime", "/a b", "//", "/a//b", "/é", "/?a"],
+    "max_body_bytes": ["0", "1M"],
+    "max_rows": ["0"],
+    "unknown_fields": ["accept", "REFUSE"],
+    "unknown_labels": ["ignore"],
+    "version_mismatch": ["accept"],
+    "engine": ["fast"],
+    "access_log": ["on", "", "2"],
+    "log_level": ["INFO", "trace"],
+    "log_format": ["text"],
+    "cors_origins": ["example.com", "https://a.example/path", "https://a.example https://b.example"],
+    "deadline": ["0", "nan", "inf", "86401", "30s", ""],
+    "graceful_timeout": ["-1"],
+    "drain_delay": ["-0.1"],
+}
+
+
+def cases(table: dict[str, list[Any]]) -> list[Any]:
+    """Make a case of each entry of a table, named by the setting and its text."""
+    return [
+        pytest.param(name, case, id=f"{name}-{(case[0] if isinstance(case, tuple) else case)!a}")
+        for name, some in table.items()
+        for case in some
+    ]
+
+
+@pytest.mark.parametrize(("name", "case"), cases(GOOD))
+def test_good_value(name: str, case: tuple[str, object]) -> None:
+    """A value that is described is read from the variable."""
+    read = getattr(Settings.from_environ({OPTIONS[name].variable: case[0]}), name)
+    assert (read, type(read)) == (case[1], type(case[1])) or isinstance(case[1], Path)
+
+
+@pytest.mark.parametrize(("name", "case"), cases(BAD))
+def test_bad_value(name: str, case: str) -> None:
+    """Any other value is refused in a sentence that names the variable, the value, and what was expected."""
+    option = OPTIONS[name]
+    with pytest.raises(SettingError) as raised:
+        Settings.from_environ({option.variable: case})
+    assert str(raised.value) == f"{option.variable} is {case!r}; expected {option.parser.expects}."
+
+
+def test_every_setting_has_cases() -> None:
+    """The tables above have good and bad values for every setting."""
+    assert set(GOOD) == set(BAD) == set(OPTIONS) == {field.name for field in dataclasses.fields(Settings)}
+
+
+@pytest.mark.parametrize("option", options(), ids=lambda option: option.name)
+def test_options_are_described(option: Option) -> None:
+    """Every setting has a sentence that ends with a full stop, a flag and a variable by the same name."""
+    assert option.sentence.endswith(".")
+    assert option.flag.removeprefix("--").replace("-", "_") == option.name
+    assert option.variable == "BRINERY_" + option.name.upper()
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIONS if name != "workers"])
+def test_default_is_as_shown(name: str) -> None:
+    """The default that is shown is read back as the default that holds."""
+    option = OPTIONS[name]
+    assert option.parse(option.default, source="default") == getattr(Settings(), name)
+
+
+def test_contract_defaults() -> None:
+    """The defaults are those of the contract."""
+    made = Settings(workers=3)
+    assert dataclasses.asdict(made) == {
+        "bundle": Path("pickles"),
+        "host": "0.0.0.0",  # noqa: S104  # a container listens on all
+        "port": 8000,
+        "workers": 3,
+        "threads": 4,
+        "front": "wsgi",
+        "root_path": "",
+        "max_body_bytes": 1_048_576,
+        "max_rows": 10_000,
+        "unknown_fields": "refuse",
+        "unknown_labels": "refuse",
+        "version_mismatch": "refuse",
+        "engine": "auto",
+        "access_log": True,
+        "log_level": "info",
+        "log_format": "json",
+        "cors_origins": (),
+        "deadline": 30.0,
+        "graceful_timeout": 25.0,
+        "drain_delay": 0.0,
+    }
+
+
+def test_unknown_variable() -> None:
+    """A variable with our prefix that is no setting is refused by its name, without its value."""
+    with pytest.raises(SettingError, match="BRINERY_PROT is not a setting") as raised:
+        Settings.from_environ({"BRINERY_PROT": "secret"})
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("BRINERY_SERVICE_HOST", "10.0.0.1"),
+        ("BRINERY_SERVICE_PORT", "8000"),
+        ("BRINERY_SERVICE_PORT_HTTP", "8000"),
+        ("BRINERY_PORT", "tcp://10.0.0.1:8000"),
+        ("BRINERY_PORT_8000_TCP", "tcp://10.0.0.1:8000"),
+        ("BRINERY_PORT_8000_TCP_ADDR", "10.0.0.1"),
+        ("BRINERY_CRIME_65_SERVICE_HOST", "10.0.0.1"),
+        ("BRINERY_CRIME_65_PORT", "tcp://10.0.0.1:8000"),
+        ("BRINERY_CRIME_65_PORT_8000_TCP_PROTO", "tcp"),
+        ("PORT", "none of ours"),
+    ],
+    ids=lambda text: text,
+)
+def test_variables_of_others(variable: str, value: str) -> None:
+    """What Kubernetes says of services whose names begin with ours is passed over, and so is what is not ours."""
+    assert Settings.from_environ({variable: value, "BRINERY_WORKERS": "1"}) == Settings(workers=1)
+
+
+def test_settings_do_not_change() -> None:
+    """Settings are frozen."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().port = 1  # type: ignore[misc]
+
+
+@given(st.floats(0.001, 86_400))
+def test_seconds_are_written_as_they_are_read(value: float) -> None:
+    """A duration is written so that the same duration is read back."""
+    assert OPTIONS["deadline"].parse(as_text(value), source="") == value
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(True, "true"), (False, "false"), (("a", "b"), "a,b"), (30.0, "30"), (2.5, "2.5"), (7, "7")]
+)
+def test_as_text(value: object, text: str) -> None:
+    """Values are written in the plain form that people would use."""
+    assert as_text(value) == text
