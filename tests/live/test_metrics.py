@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,9 +109,18 @@ def predicted(answer: Any) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    """Serve crime with two workers and a small limit of rows."""
-    with Server(workers=2, max_rows=MAX_ROWS) as server:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder for the workers' numbers, with those of an earlier run."""
+    folder = tmp_path_factory.mktemp("numbers")
+    (folder / "counter_1.db").write_bytes(b"of an earlier run")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Server]:
+    """Serve crime with two workers, a folder of ours for their numbers, and a small limit of rows."""
+    environ = {"PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    with Server(workers=2, max_rows=MAX_ROWS, environ=environ) as server:
         yield server
 
 
@@ -168,6 +178,14 @@ def test_both_workers_count(server: Server) -> None:
         before = scrape(server).get(route, 0)
         server.request("GET", "/api/info")
         assert scrape(server)[route] == before + 1
+
+
+def test_a_folder_that_is_given(server: Server, folder: Path) -> None:
+    """A folder for the numbers may be given; what is left there of an earlier run does not count."""
+    scrape(server)
+    files = [file.name for file in folder.iterdir()]
+    assert "counter_1.db" not in files
+    assert any(name.startswith("counter_") for name in files)
 
 
 def test_a_bogus_address_makes_no_series(server: Server) -> None:
