@@ -61,7 +61,7 @@ def make_parameters(
                 raise BundleError(msg)
             if column.open and accept_unknown and _codes_are_labels(parameter) and parameter.label_type in (str, int):
                 parameter = dataclasses.replace(parameter, open=True)
-            parameters.append(_refined(parameter, fragments.get(column.name, {})))
+            parameters.append(_refined(parameter, fragments.get(column.name, {}), guessed=entries is None))
     raise_gathered(reasons)
     return tuple(parameters)
 
@@ -221,12 +221,15 @@ def _fragments(fragments: object, names: Sequence[str]) -> Mapping[str, Mapping[
     return fragments
 
 
-def _refined(parameter: Parameter, fragment: Mapping[str, Any]) -> Parameter:
-    """Narrow a parameter by its fragment of the metadata; see that its default and examples are accepted."""
+def _refined(parameter: Parameter, fragment: Mapping[str, Any], *, guessed: bool) -> Parameter:
+    """Narrow a parameter by its fragment of the metadata; see that its default and examples are accepted.
+
+    `guessed` says that a number is one only for want of a lookup: then the metadata may say otherwise.
+    """
     for keyword in fragment:
         if keyword not in KEYWORDS:
             raise _wrong(parameter, f"has the keyword {keyword!r}; these are understood: {', '.join(KEYWORDS)}")
-    kind, nullable = _kind(parameter, fragment)
+    kind, nullable = _kind(parameter, fragment, guessed=guessed)
     changes: dict[str, Any] = {"kind": kind, "nullable": nullable, "description": fragment.get("description", "")}
     if not isinstance(changes["description"], str):
         raise _wrong(parameter, "has a `description` that is no text")
@@ -258,7 +261,7 @@ def _with_values(parameter: Parameter, fragment: Mapping[str, Any]) -> Parameter
     return parameter
 
 
-def _kind(parameter: Parameter, fragment: Mapping[str, Any]) -> tuple[Kind, bool]:
+def _kind(parameter: Parameter, fragment: Mapping[str, Any], *, guessed: bool) -> tuple[Kind, bool]:
     """Read `type`: a name, or an array of a name and "null"."""
     if "type" not in fragment:
         return parameter.kind, parameter.nullable
@@ -271,7 +274,9 @@ def _kind(parameter: Parameter, fragment: Mapping[str, Any]) -> tuple[Kind, bool
     kind = TYPES.get(others[0])
     if parameter.kind is Kind.CATEGORY and kind is not None:
         kind = Kind.CATEGORY  # the labels say more than their type
-    allowed = (Kind.NUMBER, Kind.INTEGER) if parameter.kind is Kind.NUMBER else (parameter.kind,)
+    allowed = {parameter.kind}
+    if parameter.kind is Kind.NUMBER:
+        allowed |= {Kind.INTEGER, *((Kind.BOOLEAN, Kind.TEXT) if guessed else ())}
     if kind is None or kind not in allowed:
         raise _wrong(parameter, f"has the type {others[0]!r}, but the model says that it is a {parameter.kind}")
     return kind, "null" in names or (parameter.nullable and parameter.kind is Kind.CATEGORY)

@@ -10,6 +10,7 @@ from server.parameter import NAME_CUT, REFUSED, Absent, Code, Encoder, Parameter
 Row: TypeAlias = list[Code]
 
 MAX_ERRORS: Final = 20  # most field errors that one answer tells
+LATER_ERRORS: Final = 3  # of a row, once that many rows are refused: the answer stays in proportion to the request
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Signature:
         return rows
 
     def parse_each(self, values: Sequence[object], *, first: int = 0) -> Iterator[Row | InvalidInput]:
-        """Encode a batch row by row: for each its codes, or why it is refused (the labels told for the first few).
+        """Encode a batch row by row: for each its codes, or why it is refused (in full for the first few).
 
         `first` is the place of the first row in what the caller sees as a whole.
         """
@@ -70,7 +71,9 @@ class Signature:
                 yield row
             else:
                 refused += 1
-                yield InvalidInput(*self._explain(value, f"/{index}", hints=refused <= MAX_ERRORS))
+                hints = refused <= MAX_ERRORS
+                errors, count = self._explain(value, f"/{index}", hints=hints)
+                yield InvalidInput(errors if hints else errors[:LATER_ERRORS], count)
 
     def example(self) -> dict[str, Scalar]:
         """Give an object that the schema accepts."""

@@ -1,6 +1,7 @@
 """`brinery serve` as an operator runs it: it boots, answers what the model says, and ends well."""
 
 import http.client
+import itertools
 import json
 import os
 import signal
@@ -220,6 +221,25 @@ def test_stop_answers_what_is_in_flight(gate: Gate) -> None:
         gate.open()
         answer = inside.result(PATIENCE)
         assert (answer.status, answer.json) == (200, {"prediction": 0.0})
+        server.check_end()
+
+
+def test_stop_under_load() -> None:
+    """Whoever could connect before the stop is answered; whoever comes later is refused at once, and left in no doubt."""
+
+    def call_until_refused() -> int:
+        for count in itertools.count():
+            try:
+                assert server.request("POST", "/api/predict", THEFT).status == 200
+            except ConnectionRefusedError:
+                return count
+        raise AssertionError
+
+    with Server(workers=2) as server, ThreadPoolExecutor(8) as pool:
+        callers = [pool.submit(call_until_refused) for _ in range(8)]
+        eventually(lambda: sum('"route":"/api/predict"' in line for line in server.out) > 100, "a hundred requests")
+        server.terminate()
+        assert sum(caller.result(PATIENCE) for caller in callers) > 100
         server.check_end()
 
 
