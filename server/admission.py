@@ -51,7 +51,7 @@ class Deadline:
 
 
 class Slots:
-    """Bounds how many requests a worker evaluates at once: beyond its threads they would only slow each other."""
+    """Bounds how many requests a worker evaluates at once, so that they do not slow each other."""
 
     def __init__(self, count: int) -> None:
         self._free = threading.BoundedSemaphore(count)

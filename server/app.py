@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import flask
 import orjson
+import sklearn
 import structlog
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.exceptions import MethodNotAllowed as FlaskMethodNotAllowed
@@ -18,8 +19,8 @@ from server.api.health import health_routes
 from server.api.info import info_routes, metric_labels
 from server.api.metrics import metrics_routes
 from server.api.predict import predict_routes
-from server.bundle import Bundle, read_bundle
-from server.errors import MethodNotAllowed, RouteNotFound
+from server.bundle import Bundle, is_other_version, read_bundle
+from server.errors import MethodNotAllowed, RequestError, RouteNotFound
 from server.exchange import UNMATCHED, Exchange, Request, Response
 from server.logs import make_logger
 from server.model import Model, make_model
@@ -57,8 +58,11 @@ def create_app(settings: Settings, *, bundle: Bundle | None = None) -> flask.Fla
     telemetry = Telemetry(metric_labels(model))
     readiness = Readiness()
     exchange = Exchange(settings, model.identity, telemetry, log)
+    # One at a time: scikit-learn swaps the process's warning filters while it predicts, which two threads at once leave
+    # broken; and threads that compete for the interpreter are slower than a queue.
+    slots = Slots(1)
     routes = {
-        "predict": predict_routes(model, predictor, Slots(settings.threads), telemetry, settings),
+        "predict": predict_routes(model, predictor, slots, telemetry, settings),
         "info": info_routes(model),
         "health": health_routes(model, readiness),
         "metrics": metrics_routes(telemetry),
@@ -76,8 +80,10 @@ def create_app(settings: Settings, *, bundle: Bundle | None = None) -> flask.Fla
     if settings.root_path:
         app.wsgi_app = _below(settings.root_path, app.wsgi_app)  # type: ignore[assignment]
     app.extensions["brinery"] = Parts(model, readiness, log)
+    if is_other_version(bundle.sklearn_version):
+        log.warning("version_mismatch", pickled_by=bundle.sklearn_version, running=sklearn.__version__)
     log.info(
-        "started", model=model.identity.name, model_version=str(model.identity.version), engine=model.evaluator.name
+        "started", model=model.identity.name, model_version=model.identity.version_text, engine=model.evaluator.name
     )
     return app
 
@@ -104,8 +110,13 @@ def _answer_what_no_route_takes(app: flask.Flask, exchange: Exchange) -> None:
                 allowed = sorted(error.valid_methods or ())
                 msg = f"The route has the methods {', '.join(allowed)}."
                 raise MethodNotAllowed(msg, allowed)
-            msg = "There is no such route; /api/docs lists them all."
-            raise RouteNotFound(msg)
+            if isinstance(error, NotFound):
+                msg = "There is no such route; /api/docs lists them all."
+                raise RouteNotFound(msg)
+            if error.code is not None and error.code < 500:
+                msg = "The request cannot be understood; look at its address and its headers."
+                raise RequestError(msg)
+            raise getattr(error, "original_exception", None) or error
 
         return answer(exchange, UNMATCHED, endpoint)
 

@@ -131,8 +131,12 @@ def _unpickle(content: bytes, path: Path) -> Any:  # noqa: ANN401
     except ModuleNotFoundError as error:
         msg = f"{path} needs the module {error.name!r}, which is not installed; install it or export the model without."
         raise BundleError(msg) from None
-    except MemoryError:
-        raise
+    except AttributeError as error:
+        msg = (
+            f"{path} needs a class or a function that is not found here ({one_line(error)}); put it into a package "
+            "that is installed beside Brinery, import it from there, and export the model again."
+        )
+        raise BundleError(msg) from None
     except Exception as error:  # a broken pickle can raise anything
         msg = f"{path} cannot be unpickled ({one_line(error)}); write it again with pickle or joblib."
         raise BundleError(msg) from None
@@ -142,13 +146,18 @@ def _check_version(content: bytes, path: Path, allow_other_version: bool) -> str
     """Give the version of scikit-learn that pickled the model; refuse one of another minor release."""
     found = PICKLED_VERSION.search(content)
     version = found[1].decode() if found else None
-    if version and not allow_other_version and version.split(".")[:2] != sklearn.__version__.split(".")[:2]:
+    if is_other_version(version) and not allow_other_version:
         msg = (
             f"{path} was pickled by scikit-learn {version}, and {sklearn.__version__} runs here; export the model with "
             f"{sklearn.__version__}, or set BRINERY_VERSION_MISMATCH=warn to try."
         )
         raise BundleError(msg)
     return version
+
+
+def is_other_version(version: str | None) -> bool:
+    """Tell whether a model was pickled by another minor release of scikit-learn than the one that runs."""
+    return version is not None and version.split(".")[:2] != sklearn.__version__.split(".")[:2]
 
 
 def _decompressed(content: bytes, path: Path) -> bytes:

@@ -1,7 +1,8 @@
 """Bytes to a JSON value, within bounds that are stricter than most parsers'. Pure.
 
 orjson is fast and strict (UTF-8 without lone surrogates, no NaN, numbers within a double) but keeps the last of
-duplicate keys and takes any depth up to its own limit: both are settled here. Format: RFC 8259.
+duplicate keys, takes any depth up to its own limit and rounds integers beyond 64 bits: all three are settled here.
+Format: RFC 8259.
 """
 
 import json
@@ -12,13 +13,14 @@ import orjson
 from server.errors import MalformedBody
 
 MAX_DEPTH: Final = 64  # arrays and objects within each other
+EXACT_BELOW: Final = 2.0**63  # an integer that came as a double is at least as large as this
 TOO_DEEP: Final = f"The body is nested more than {MAX_DEPTH} levels deep."
 
 
 def decode(body: bytes) -> object:
     """Give the JSON value that `body` is; raise `MalformedBody` if it is not one text within our bounds.
 
-    Integers beyond 64 bits come as the nearest double.
+    Integers come exactly, all other numbers as the nearest double.
     """
     try:
         value = orjson.loads(body)
@@ -28,31 +30,35 @@ def decode(body: bytes) -> object:
         _refuse(f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.")
     # Each string is written with two quotes; a string that is not in `value` was lost to a duplicate key.
     # A backslash may hide a quote: then only a second parser can tell.
-    strings = _count_strings(value, 1)
+    large: list[object] = []
+    strings = _count_strings(value, 1, large)
     if b"\\" in body or body.count(b'"') != 2 * strings:
         _refuse_duplicate_keys(body)
-    return value
+    # Any of these may be a rounded integer. Python's parser keeps them: what is within a double has few enough digits.
+    return json.loads(body.decode()) if large else value
 
 
-def _count_strings(value: object, depth: int) -> int:
-    """Count the keys and the texts in a value; refuse it where it is nested too deeply."""
+def _count_strings(value: object, depth: int, large: list[object]) -> int:
+    """Count the keys and the texts in a value, and note its large doubles; refuse it where it is nested too deeply."""
     kind = type(value)
-    if kind is str:
-        return 1
-    if kind is not dict and kind is not list:
-        return 0
-    if depth > MAX_DEPTH:
-        _refuse(TOO_DEEP)
     if kind is dict:
         count = len(value)  # type: ignore[arg-type]
         members = value.values()  # type: ignore[attr-defined]
-    else:
+    elif kind is list:
         count, members = 0, value
+    else:
+        count, members, depth = 0, (value,), 0
+    if depth > MAX_DEPTH:
+        _refuse(TOO_DEEP)
     for member in members:
-        if type(member) is str:
+        kind = type(member)
+        if kind is str:
             count += 1
-        elif type(member) is dict or type(member) is list:
-            count += _count_strings(member, depth + 1)
+        elif kind is float:
+            if not -EXACT_BELOW < member < EXACT_BELOW:
+                large.append(member)
+        elif kind is dict or kind is list:
+            count += _count_strings(member, depth + 1, large)
     return count
 
 

@@ -6,6 +6,9 @@
     │   └── BundleError             the bundle cannot be served
     ├── FileError                 a file that the console was given cannot be opened
     ├── RequestError              what the caller can mend
+    │   ├── MalformedRequest        what came is no HTTP
+    │   ├── TargetTooLong           a longer path and query than we read
+    │   ├── HeadersTooLarge         more headers than we read
     │   ├── MalformedBody           no JSON text within our bounds
     │   │   └── IncompleteBody        the body ended early or its framing broke
     │   ├── BodyTooLarge            more bytes than we read
@@ -23,8 +26,7 @@ A message says what, what it got, what was expected, and what to do. Messages of
 `PredictionError` reach the caller and the log: they never hold a value that the caller sent.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -48,13 +50,21 @@ class BundleError(StartError):
         self.reasons = reasons
 
 
-@contextmanager
-def gathering(reasons: list[str]) -> Iterator[None]:
-    """Put the reasons of a `BundleError` that is raised inside into `reasons`, so that all are told together."""
-    try:
-        yield
-    except BundleError as error:
-        reasons.extend(error.reasons)
+class gathering:  # noqa: N801  # used like `contextlib.suppress`, and named like it
+    """Puts the reasons of a `BundleError` that is raised inside into `reasons`, so that all are told together."""
+
+    def __init__(self, reasons: list[str]) -> None:
+        self._reasons = reasons
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        """Take a `BundleError`; any other exception goes on."""
+        if not isinstance(error, BundleError):
+            return False
+        self._reasons.extend(error.reasons)
+        return True
 
 
 def one_line(error: Exception) -> str:
@@ -75,6 +85,18 @@ class FileError(BrineryError):
 
 class RequestError(BrineryError):
     """The caller can mend this."""
+
+
+class MalformedRequest(RequestError):
+    """What came over the connection is not well-formed HTTP/1.1."""
+
+
+class TargetTooLong(RequestError):
+    """The request's path and query are longer than we read."""
+
+
+class HeadersTooLarge(RequestError):
+    """The request has more headers, or longer ones, than we read."""
 
 
 class MalformedBody(RequestError):

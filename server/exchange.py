@@ -4,6 +4,8 @@ A front makes a `Request` of what it got and writes the `Response` that comes ba
 the one to the other, and raises `BrineryError` for a problem.
 """
 
+import contextlib
+import http
 import re
 import time
 import uuid
@@ -16,12 +18,12 @@ import orjson
 import structlog
 
 from server.admission import Deadline
-from server.errors import BrineryError, NotReady
+from server.errors import BrineryError, NotReady, RequestError
 from server.logs import where_raised
 from server.model import Identity
 from server.problems import MEDIA_TYPE, describe, headers_of, type_of
 from server.settings import Settings
-from server.telemetry import Telemetry
+from server.telemetry import Telemetry, known_method
 
 SANE_ID: Final = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
@@ -87,6 +89,22 @@ class Route:
         return sorted([*self.endpoints, *implied, "OPTIONS"])
 
 
+def new_request_id() -> str:
+    """Make an id for a request that brought none."""
+    return uuid.uuid4().hex
+
+
+def raw_answer(error: RequestError) -> bytes:
+    """Write the whole HTTP/1.1 answer for what never became a request: a problem, and the connection's end."""
+    status, request_id = http.HTTPStatus(type_of(error).status), new_request_id()
+    body = orjson.dumps(describe(error, request_id))
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {MEDIA_TYPE}\r\nContent-Length: {len(body)}\r\n"
+        f"X-Request-ID: {request_id}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
 class Exchange:
     """Takes requests to endpoints and brings answers back; one per application."""
 
@@ -100,7 +118,7 @@ class Exchange:
         self._settings = settings
         self._telemetry = telemetry
         self._log = log
-        self._version = str(identity.version)
+        self._version = identity.version_text
         # A header holds no line break and no letter beyond Latin-1: such a name is percent-encoded.
         self._model_headers = [
             ("X-Model-Name", quote(identity.name, safe=" !#$&'()*+,/:;=?@[]")),
@@ -111,7 +129,7 @@ class Exchange:
         """Answer a request; never raises."""
         start = time.perf_counter()
         given = request.headers.get("X-Request-ID", "")
-        request.id = given if SANE_ID.fullmatch(given) else uuid.uuid4().hex
+        request.id = given if SANE_ID.fullmatch(given) else new_request_id()
         request.deadline = Deadline(self._settings.deadline)
         self._telemetry.in_flight.inc()
         try:
@@ -122,12 +140,19 @@ class Exchange:
             self._telemetry.in_flight.dec()
         seconds = time.perf_counter() - start
         self._complete(request, response, seconds)
-        self._telemetry.answered(request.route, request.method, response.status, seconds)
-        if self._settings.access_log:
-            self._log_request(request, response, seconds)
+        with contextlib.suppress(OSError):  # a full disk behind the metrics or the log must not cost an answer
+            self._telemetry.answered(request.route, request.method, response.status, seconds)
+            if self._settings.access_log:
+                self._log_request(request, response, seconds)
         return response
 
     def _problem(self, request: Request, error: Exception) -> Response:
+        with contextlib.suppress(OSError):
+            self._record_problem(request, error)
+        body = orjson.dumps(describe(error, request.id))
+        return Response(type_of(error).status, body, MEDIA_TYPE, headers_of(error))
+
+    def _record_problem(self, request: Request, error: Exception) -> None:
         kind = type_of(error)
         self._telemetry.rejected([kind.slug])
         if kind.status >= 500 and not isinstance(error, NotReady):  # that one is what was asked for
@@ -141,8 +166,6 @@ class Exchange:
                 error=str(error) if isinstance(error, BrineryError) else None,
                 raised=where_raised(cause),
             )
-        body = orjson.dumps(describe(error, request.id))
-        return Response(kind.status, body, MEDIA_TYPE, headers_of(error))
 
     def _complete(self, request: Request, response: Response, seconds: float) -> None:
         """Add the headers that every answer carries."""
@@ -175,7 +198,7 @@ class Exchange:
     def _log_request(self, request: Request, response: Response, seconds: float) -> None:
         line: dict[str, object] = {
             "request_id": request.id,
-            "method": request.method if request.method.isalpha() and len(request.method) <= 16 else "other",
+            "method": known_method(request.method),
             "route": request.route,
             "status": response.status,
             "duration_ms": round(seconds * 1000, 3),

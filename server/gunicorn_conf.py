@@ -8,9 +8,10 @@ from typing import Any
 
 from prometheus_client import multiprocess
 
-from server.logs import logging_config
+from server.console.serve import METRICS_FOLDER_PREFIX
+from server.logs import log_warnings, logging_config
 from server.settings import Settings
-from server.worker import METRICS_FOLDER_PREFIX, DrainingStop, exit_if_refused
+from server.worker import DrainingStop, exit_if_refused
 
 
 def remove_metrics_folder(master: int) -> None:
@@ -37,6 +38,7 @@ preload_app = True  # the bundle is read and tried once, before the first worker
 control_socket_disable = True  # it would be written to the home folder, which a container has none of
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  # a heartbeat must not wait for a disk
 logconfig_dict = logging_config(settings)
+log_warnings(settings)
 accesslog = None
 
 

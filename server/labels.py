@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils import get_tags
 
 from server.engine import Evaluation
-from server.errors import BundleError
+from server.errors import BundleError, gathering, raise_gathered
 from server.introspection import Estimator
 from server.outputs import Form, Output, Outputs, key_of
 from server.parameter import Label
@@ -49,7 +49,18 @@ def make_outputs(
 
     `labels` is what labels.pkl holds, None without one; `threshold` is the metadata's.
     """
-    named = _read(labels)
+    reasons: list[str] = []
+    with gathering(reasons):
+        outputs = _named(estimator, form, sample, _read(labels))
+    if reasons:  # the threshold is judged all the same
+        outputs = _named(estimator, form, sample, None)
+    with gathering(reasons):
+        outputs = _with_threshold(outputs, threshold)
+    raise_gathered(reasons)
+    return outputs
+
+
+def _named(estimator: Estimator, form: Form, sample: Evaluation, named: "Names") -> Outputs:
     if form is Form.VALUES:
         outputs = _values(sample, named)
     elif form is Form.PROBABILITIES:
@@ -59,7 +70,7 @@ def make_outputs(
     for output in outputs.outputs:
         check_unique(output.keys, "labels.pkl" if named else f"the classes of output {output.name!r}")
     check_unique([output.name for output in outputs.outputs], "labels.pkl")
-    return _with_threshold(outputs, threshold)
+    return outputs
 
 
 Names = Sequence[Label] | Mapping[str, Sequence[Label]] | None

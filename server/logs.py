@@ -5,8 +5,9 @@ A line never holds a value or a field name that a caller sent.
 
 import sys
 import traceback
+import warnings
 from collections.abc import MutableMapping
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import orjson
 import structlog
@@ -53,6 +54,30 @@ def logging_config(settings: Settings) -> dict[str, Any]:
             "gunicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
         },
     }
+
+
+def log_warnings(settings: Settings) -> None:
+    """Write what libraries warn of as lines of ours from now on, each place once.
+
+    Not the message, which may hold a caller's value. Each place once, whatever the filters say: an estimator may warn
+    at every row.
+    """
+    log, seen = make_logger(settings), set()
+
+    def write(
+        _message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        line: int,
+        _file: TextIO | None = None,
+        _line: str | None = None,
+    ) -> None:
+        place = (category.__name__, f"{'/'.join(filename.split('/')[-2:])}:{line}")
+        if place not in seen:
+            seen.add(place)
+            log.warning("library_warning", warning=place[0], raised=place[1])
+
+    warnings.showwarning = write  # type: ignore[assignment]  # nobody gives these arguments by their names
 
 
 def where_raised(error: BaseException) -> list[str]:

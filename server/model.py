@@ -1,23 +1,24 @@
 """A bundle that was understood and tried: what is served."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from server.bundle import Bundle
-from server.engine import Evaluator, FallbackEvaluator
+from server.engine import Evaluation, Evaluator, FallbackEvaluator
 from server.errors import BundleError, gathering, one_line, raise_gathered
-from server.introspection import Estimator, columns_of, names_of, shape_of
+from server.introspection import Column, Estimator, columns_of, is_a, names_of, shape_of
 from server.labels import form_of, make_outputs
 from server.outputs import Form, Outputs
 from server.parameter import Parameter
 from server.parameters import make_parameters
 from server.settings import Settings
 from server.signature import Signature
-from server.trial import try_out
+from server.trial import MakeEvaluator, try_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,11 @@ class Identity:
     name: str
     version: int | str
     digest: str
+
+    @property
+    def version_text(self) -> str:
+        """The version as text, as everything but info shows it."""
+        return str(self.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +81,48 @@ def _understood(bundle: Bundle, settings: Settings) -> Model:
     reasons: list[str] = []
     with gathering(reasons):
         identity = _identity(bundle, metadata)
+    settled: tuple[Parameter, ...] | None = None
+    outputs: Outputs | None = None
     with gathering(reasons):
+        accept_unknown = settings.unknown_labels == "accept"
         parameters = make_parameters(
             bundle.lookup,
             metadata.get("parameters"),
             columns,
             by_name=names_of(estimator) is not None,
-            accept_unknown=settings.unknown_labels == "accept",
+            accept_unknown=accept_unknown,
         )
-        parameters = try_out(parameters, make_evaluator, promised_null=_promised_null(bundle))
-        signature = Signature(parameters, ignore_unknown=settings.unknown_fields == "ignore")
-        evaluator = make_evaluator(parameters)
-        sample = evaluator.evaluate([signature.parse(signature.example())], with_classes=form is Form.PROBABILITIES)
-        outputs = make_outputs(estimator, form, sample, bundle.labels, metadata.get("threshold"))
+        settled = try_out(parameters, make_evaluator, promised_null=_promised_null(bundle))
+    with gathering(reasons):
+        sample = _sample(settled, columns, make_evaluator, form)
+        if sample is not None:
+            outputs = make_outputs(estimator, form, sample, bundle.labels, metadata.get("threshold"))
     raise_gathered(reasons)
-    return Model(identity, signature, outputs, evaluator, bundle)
+    assert settled is not None, "or there would be a reason"
+    assert outputs is not None, "or there would be a reason"
+    signature = Signature(settled, ignore_unknown=settings.unknown_fields == "ignore")
+    return Model(identity, signature, outputs, make_evaluator(settled), bundle)
+
+
+def _sample(
+    settled: tuple[Parameter, ...] | None,
+    columns: Sequence[Column] | None,
+    make_evaluator: MakeEvaluator,
+    form: Form,
+) -> Evaluation | None:
+    """Ask the estimator for an answer, by which its labels are judged.
+
+    Where the inputs were refused its own columns serve, so that labels are judged all the same; None if they do not.
+    """
+    try:
+        parameters = settled or make_parameters(None, None, columns, by_name=True)
+        example = Signature(parameters)
+        row = example.parse(example.example())
+        return make_evaluator(parameters).evaluate([row], with_classes=form is Form.PROBABILITIES)
+    except Exception:  # what there is to say of refused inputs was said
+        if settled is not None:
+            raise
+        return None
 
 
 def _identity(bundle: Bundle, metadata: Mapping[str, Any]) -> Identity:
@@ -121,11 +154,34 @@ def _check_fitted(estimator: Estimator) -> None:
 
 def _use_one_thread(estimator: Estimator) -> None:
     """Set `n_jobs` to 1 wherever it stands: starting threads costs more than they save on a few rows."""
-    parts: list[Any] = [estimator, getattr(estimator, "best_estimator_", None)]
-    for part in parts:
-        if hasattr(part, "get_params"):
-            names = [name for name in part.get_params(deep=True) if name.rpartition("__")[2] == "n_jobs"]
-            part.set_params(**dict.fromkeys(names, 1))
+    seen: dict[int, object] = {}  # by identity: parts may hold each other
+    rest: list[Any] = [estimator]
+    while rest:
+        part = rest.pop()
+        if id(part) in seen:
+            continue
+        inner = _inside(part)
+        if inner:
+            seen[id(part)] = part
+            rest.extend(inner)
+        if hasattr(part, "set_params") and "n_jobs" in getattr(part, "__dict__", ()):
+            part.set_params(n_jobs=1)
+
+
+def _inside(part: object) -> Collection[object]:
+    """Give what a container or an estimator holds; nothing for trees and forests, of which there are too many."""
+    if isinstance(part, Mapping):
+        return part.values()
+    if isinstance(part, (list, tuple)):
+        return part
+    if isinstance(part, np.ndarray) and part.dtype == object:
+        return part.ravel().tolist()
+    if is_a(part, "BaseDecisionTree", "BaseForest"):
+        return ()
+    # One fold of a calibrated classifier is no estimator.
+    if hasattr(part, "get_params") or is_a(part, "_CalibratedClassifier"):
+        return getattr(part, "__dict__", {}).values()
+    return ()
 
 
 def _promised_null(bundle: Bundle) -> set[str]:

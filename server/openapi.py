@@ -126,9 +126,7 @@ def answer_schema(outputs: Outputs) -> Schema:
 
 def detail_schema(outputs: Outputs) -> Schema:
     """Write the schema of the answer for one row with `detail=full`."""
-    model = _object(
-        {"name": {"type": "string"}, "version": {"type": ["string", "integer"]}, "digest": {"type": "string"}}
-    )
+    model = _object({"name": {"type": "string"}, "version": {"type": "string"}, "digest": {"type": "string"}})
     members: Schema = {"id": {"type": "string"}, "model": model}
     if outputs.form is not Form.VALUES:
         members["prediction"] = _prediction(outputs)
@@ -204,7 +202,7 @@ def openapi_document(model: Model, settings: Settings, example_answer: object) -
     """Write the OpenAPI 3.1 document; `example_answer` is the model's own for the signature's example."""
     spec = APISpec(
         title=model.identity.name,
-        version=str(model.identity.version),
+        version=model.identity.version_text,
         openapi_version="3.1.0",
         info={"description": description(model)},
         servers=[{"url": settings.root_path or "/"}],

@@ -33,6 +33,7 @@ REFUSED: Final = Absent.REFUSED
 REQUIRED: Final = Absent.REQUIRED
 
 Encoder: TypeAlias = Callable[[object], "Code | Absent"]
+Suggest: TypeAlias = Callable[[object, Sequence[object]], str | None]
 
 
 class Kind(StrEnum):
@@ -114,8 +115,11 @@ class Parameter:
             nearest = (math.ceil(nearest / step) if nearest > 0 else math.floor(nearest / step)) * step
         return nearest if abs(nearest) <= MAX_SAFE_INTEGER else float(nearest)  # no writer of JSON takes any integer
 
-    def explain(self, value: object, pointer: str, *, hints: bool) -> FieldError:
-        """Say why a value that the encoder refused is refused; `hints` adds the labels and the likeliest one."""
+    def explain(self, value: object, pointer: str, *, hints: bool, suggest: "Suggest | None" = None) -> FieldError:
+        """Say why a value that the encoder refused is refused.
+
+        `hints` adds the labels, and the likeliest of them, for which `suggest` looks (`closest` by default).
+        """
         name = cut(self.name)
         if self.kind is Kind.CATEGORY and self._has_label_type(value):
             return FieldError(
@@ -123,7 +127,7 @@ class Parameter:
                 "not_allowed",
                 f"{name} must be one of its {len(self.labels)} labels.",
                 allowed=self.labels if hints else (),
-                did_you_mean=closest(value, self.labels) if hints else None,
+                did_you_mean=(suggest or closest)(value, self.labels) if hints else None,
             )
         if self.kind in (Kind.NUMBER, Kind.INTEGER) and isinstance(value, (int, float)) and type(value) is not bool:
             return self._explain_number(value, pointer)
@@ -137,20 +141,22 @@ class Parameter:
         )
 
     def _explain_number(self, value: int | float, pointer: str) -> FieldError:
-        name, code = cut(self.name), "not_multiple"
+        name = cut(self.name)
         if self.kind is Kind.INTEGER and value % 1:
             return FieldError(pointer, "wrong_type", f"{name} must be {self.expectation()}; got a fraction.")
-        if (self.minimum is not None and value < self.minimum) or (self.maximum is not None and value > self.maximum):
-            code = "out_of_range"
-        return FieldError(pointer, code, f"{name} must be {self.expectation()}.")
+        low, high = self.minimum, self.maximum
+        if (low is not None and value < low) or (high is not None and value > high):
+            beyond = abs(value) > MAX_SAFE_INTEGER  # then the bound may be one that is not said as a rule
+            return FieldError(pointer, "out_of_range", f"{name} must be {self.expectation(every_bound=beyond)}.")
+        return FieldError(pointer, "not_multiple", f"{name} must be {self.expectation()}.")
 
     def _has_label_type(self, value: object) -> bool:
         """Tell whether a value has the type of some label, so that it is the wrong label and not no label at all."""
         types: set[type] = {type(label) for label in self.labels}
         return type(value) in types or (int in types and _is_number(value))
 
-    def expectation(self) -> str:
-        """Say in a phrase what the parameter takes."""
+    def expectation(self, *, every_bound: bool = False) -> str:
+        """Say in a phrase what the parameter takes; `every_bound` names also those of the number format itself."""
         match self.kind:
             case Kind.CATEGORY:
                 phrase = f"one of its {len(self.labels)} labels"
@@ -162,14 +168,14 @@ class Parameter:
                 phrase = "an integer" if self.kind is Kind.INTEGER else "a number"
                 if self.multiple_of is not None:
                     phrase += f" that is a multiple of {self.multiple_of}"
-                phrase += _between(self.minimum, self.maximum, "")
+                phrase += _between(self.minimum, self.maximum, "", every_bound=every_bound)
         return f"{phrase} or null" if self.nullable else phrase
 
 
-def _between(low: float | None, high: float | None, unit: str) -> str:
-    """Say the bounds that a person would care about: not those of the number format itself."""
-    has_low = low is not None and low > -MAX_SAFE_INTEGER
-    has_high = high is not None and high < MAX_SAFE_INTEGER
+def _between(low: float | None, high: float | None, unit: str, *, every_bound: bool = False) -> str:
+    """Say the bounds, as a rule only those that a person would care about."""
+    has_low = low is not None and (every_bound or low > -MAX_SAFE_INTEGER)
+    has_high = high is not None and (every_bound or high < MAX_SAFE_INTEGER)
     if has_low and has_high:
         return f" from {low} to {high}{unit}"
     if has_low:

@@ -49,10 +49,12 @@ def make_parameters(
         )
         raise BundleError(msg)
     entries = _entries(lookup) if lookup is not None else None
-    columns = _ordered(entries, columns, by_name=by_name)
-    fragments = _fragments(fragments, [column.name for column in columns])
-    parameters: list[Parameter] = []
     reasons: list[str] = []
+    with gathering(reasons):
+        _check_names(entries, columns, by_name=by_name)
+    columns = _ordered(entries, columns, by_name=by_name)
+    fragments = _fragments(fragments, [column.name for column in columns], reasons)
+    parameters: list[Parameter] = []
     for column in columns:
         with gathering(reasons):
             parameter = _from_lookup(column, entries[column.name]) if entries is not None else _from_column(column)
@@ -89,25 +91,31 @@ def _ordered(entries: dict[str, object] | None, columns: Sequence[Column] | None
     """Bring the lookup's names and the estimator's columns together, in the estimator's order."""
     if entries is None:
         return list(columns or ())
-    names = list(entries)
     if columns is None:
-        return [Column(name) for name in names]
+        return [Column(name) for name in entries]
+    if by_name:
+        return [column for column in columns if column.name in entries]
+    return [dataclasses.replace(column, name=name) for name, column in zip(entries, columns, strict=False)]
+
+
+def _check_names(entries: dict[str, object] | None, columns: Sequence[Column] | None, *, by_name: bool) -> None:
+    """See that the lookup names the estimator's columns, each once."""
+    if entries is None or columns is None:
+        return
     if by_name:
         own = [column.name for column in columns]
-        if set(names) != set(own):
-            missing = [name for name in own if name not in entries]
-            extra = [name for name in names if name not in own]
+        missing = [name for name in own if name not in entries]
+        extra = [name for name in entries if name not in own]
+        if missing or extra:
             msg = "lookup.pkl does not name the model's columns:" + ";".join(
                 f" {what} {', '.join(map(repr, some[:5]))}"
                 for what, some in (("it lacks", missing), ("the model has no", extra))
                 if some
             )
             raise BundleError(msg + ".")
-        return list(columns)
-    if len(names) != len(columns):
-        msg = f"lookup.pkl names {len(names)} parameters, and the model was fitted on {len(columns)} columns."
+    elif len(entries) != len(columns):
+        msg = f"lookup.pkl names {len(entries)} parameters, and the model was fitted on {len(columns)} columns."
         raise BundleError(msg)
-    return [dataclasses.replace(column, name=name) for name, column in zip(names, columns, strict=True)]
 
 
 def _from_lookup(column: Column, entry: object) -> Parameter:
@@ -208,16 +216,14 @@ def _text(text: str, where: str) -> str:
     return str(text)
 
 
-def _fragments(fragments: object, names: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+def _fragments(fragments: object, names: Sequence[str], reasons: list[str]) -> Mapping[str, Mapping[str, Any]]:
     if fragments is None:
         return {}
     if not isinstance(fragments, dict) or not all(isinstance(each, dict) for each in fragments.values()):
-        msg = "metadata.json's `parameters` must be an object of JSON Schema fragments, one for a parameter."
-        raise BundleError(msg)
-    for name in fragments:
-        if name not in names:
-            msg = f"metadata.json's `parameters` names {name!r}, which the model does not have."
-            raise BundleError(msg)
+        reasons.append("metadata.json's `parameters` must be an object of JSON Schema fragments, one for a parameter.")
+        return {}
+    unknown = [name for name in fragments if name not in names]
+    reasons += [f"metadata.json's `parameters` names {name!r}, which the model does not have." for name in unknown]
     return fragments
 
 

@@ -50,7 +50,7 @@ class Predictor:
         self._max_rows = max_rows
         self._renderer = Renderer(model.outputs)
         identity = model.identity
-        self._identity = {"name": identity.name, "version": identity.version, "digest": identity.digest}
+        self._identity = {"name": identity.name, "version": identity.version_text, "digest": identity.digest}
 
     def parse(self, body: bytes, *, lenient: bool = False) -> Batch:
         """Read a body: one object, or an array of them.

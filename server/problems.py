@@ -15,15 +15,18 @@ from server.errors import (
     BrineryError,
     DeadlineExceeded,
     FieldError,
+    HeadersTooLarge,
     IncompleteBody,
     InvalidInput,
     MalformedBody,
+    MalformedRequest,
     MethodNotAllowed,
     NotAcceptable,
     NotReady,
     PredictionError,
     RequestError,
     RouteNotFound,
+    TargetTooLong,
     TooManyRows,
     UnsupportedMediaType,
 )
@@ -45,6 +48,7 @@ class ProblemType:
 
 
 TYPES: Final[Mapping[type[BrineryError], ProblemType]] = {
+    MalformedRequest: ProblemType(400, "malformed-request", "The request is not well-formed HTTP"),
     MalformedBody: ProblemType(400, "malformed-body", "The body is not JSON within our bounds"),
     IncompleteBody: ProblemType(400, "incomplete-body", "The body is incomplete"),
     RouteNotFound: ProblemType(404, "not-found", "There is no such route"),
@@ -54,6 +58,8 @@ TYPES: Final[Mapping[type[BrineryError], ProblemType]] = {
     TooManyRows: ProblemType(413, "too-many-rows", "The batch has too many rows"),
     UnsupportedMediaType: ProblemType(415, "unsupported-media-type", "The media type or coding is not read"),
     InvalidInput: ProblemType(422, "invalid-input", "The input is refused by the schema"),
+    TargetTooLong: ProblemType(414, "target-too-long", "The path and query are too long"),
+    HeadersTooLarge: ProblemType(431, "headers-too-large", "The headers are too large"),
     RequestError: ProblemType(400, "bad-request", "The request cannot be understood"),
     PredictionError: ProblemType(500, "prediction-failed", "The model failed"),
     NotReady: ProblemType(503, "not-ready", "The server is not ready"),

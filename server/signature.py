@@ -1,6 +1,7 @@
 """All inputs of a model: a JSON value in, rows of codes out, or every reason why not. Pure."""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -10,6 +11,7 @@ from server.parameter import NAME_CUT, REFUSED, Absent, Code, Encoder, Parameter
 Row: TypeAlias = list[Code]
 
 MAX_ERRORS: Final = 20  # most field errors that one answer tells
+LISTED_NAMES: Final = 5  # of the parameters, in a message
 LATER_ERRORS: Final = 3  # of a row, once that many rows are refused: the answer stays in proportion to the request
 
 
@@ -23,7 +25,8 @@ class Signature:
     parameters: tuple[Parameter, ...]
     ignore_unknown: bool = False
     _columns: tuple[tuple[str, Encoder, "Code | Absent"], ...] = field(init=False, repr=False, compare=False)
-    _names: frozenset[str] = field(init=False, repr=False, compare=False)
+    _encoders: Mapping[str, Encoder] = field(init=False, repr=False, compare=False)
+    _required: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Build the encoders once."""
@@ -33,13 +36,15 @@ class Signature:
             absent = REFUSED if isinstance(parameter.default, Absent) else encode(parameter.default)
             columns.append((parameter.name, encode, absent))
         object.__setattr__(self, "_columns", tuple(columns))
-        object.__setattr__(self, "_names", frozenset(parameter.name for parameter in self.parameters))
+        object.__setattr__(self, "_encoders", {name: encode for name, encode, _ in columns})
+        required = frozenset(parameter.name for parameter in self.parameters if parameter.required)
+        object.__setattr__(self, "_required", required)
 
     def parse(self, value: object) -> Row:
         """Encode one object; raise `InvalidInput` with every reason if the schema refuses it."""
         row = self._encode(value)
         if row is None:
-            raise InvalidInput(*self._explain(value, "", hints=True))
+            raise InvalidInput(*self._explain(value, "", MAX_ERRORS, _Suggestions()))
         return row
 
     def parse_rows(self, values: Sequence[object]) -> list[Row]:
@@ -47,13 +52,14 @@ class Signature:
         rows: list[Row] = []
         told: list[FieldError] = []
         count = 0
+        suggestions = _Suggestions()
         for index, value in enumerate(values):
             row = self._encode(value)
             if row is not None:
                 rows.append(row)
                 continue
-            errors, more = self._explain(value, f"/{index}", hints=len(told) < MAX_ERRORS)
-            told.extend(errors[: MAX_ERRORS - len(told)])
+            errors, more = self._explain(value, f"/{index}", MAX_ERRORS - len(told), suggestions)
+            told.extend(errors)
             count += more
         if count:
             raise InvalidInput(told, count)
@@ -65,15 +71,17 @@ class Signature:
         `first` is the place of the first row in what the caller sees as a whole.
         """
         refused = 0
+        suggestions = _Suggestions()
         for index, value in enumerate(values, first):
             row = self._encode(value)
             if row is not None:
                 yield row
+                continue
+            refused += 1
+            if refused <= MAX_ERRORS:
+                yield InvalidInput(*self._explain(value, f"/{index}", MAX_ERRORS, suggestions))
             else:
-                refused += 1
-                hints = refused <= MAX_ERRORS
-                errors, count = self._explain(value, f"/{index}", hints=hints)
-                yield InvalidInput(errors if hints else errors[:LATER_ERRORS], count)
+                yield InvalidInput(*self._explain(value, f"/{index}", LATER_ERRORS, None))
 
     def example(self) -> dict[str, Scalar]:
         """Give an object that the schema accepts."""
@@ -96,33 +104,63 @@ class Signature:
             return None
         return row
 
-    def _explain(self, value: object, pointer: str, *, hints: bool) -> tuple[list[FieldError], int]:
-        """Say what is wrong with a refused value: at most `MAX_ERRORS` reasons, and how many there are."""
+    def _explain(
+        self, value: object, pointer: str, room: int, suggestions: "_Suggestions | None"
+    ) -> tuple[list[FieldError], int]:
+        """Say what is wrong with a refused value: the first `room` reasons, and how many there are.
+
+        Without `suggestions` no labels are told. What is not told is only counted: a body may hold very much of it.
+        """
         if not isinstance(value, dict):
-            names = ", ".join(cut(parameter.name) for parameter in self.parameters[:5])
-            more = ", ..." if len(self.parameters) > 5 else ""
-            detail = f"Expected an object with the fields {names}{more}; got {json_type(value)}."
-            return [FieldError(pointer, "wrong_type", detail)], 1
-        errors = []
+            detail = f"Expected an object with the fields {self._listing}; got {json_type(value)}."
+            return [FieldError(pointer, "wrong_type", detail)][:room], 1
+        errors: list[FieldError] = []
         for parameter, (name, encode, default) in zip(self.parameters, self._columns, strict=True):
-            at = f"{pointer}/{escape(name)}"
+            if len(errors) >= room:
+                break
             if name not in value:
                 if default is REFUSED:
                     detail = f"{cut(name)} is missing; give {parameter.expectation()}."
-                    errors.append(FieldError(at, "missing", detail))
+                    errors.append(FieldError(f"{pointer}/{escape(name)}", "missing", detail))
             elif encode(value[name]) is REFUSED:
-                errors.append(parameter.explain(value[name], at, hints=hints))
-        count = len(errors)
+                suggest = None if suggestions is None else suggestions.closest
+                hints = suggestions is not None
+                errors.append(parameter.explain(value[name], f"{pointer}/{escape(name)}", hints=hints, suggest=suggest))
         if not self.ignore_unknown:
-            unknown = [key for key in value if key not in self._names]
-            count += len(unknown)
-            errors.extend(self._unknown(key, pointer, hints=hints) for key in unknown[:MAX_ERRORS])
-        return errors[:MAX_ERRORS], count
+            detail = f"There is no such field; the fields are {self._listing}."
+            unknown = (key for key in value if key not in self._encoders)
+            for key in itertools.islice(unknown, room - len(errors)):
+                near = None if suggestions is None else suggestions.closest(key, list(self._encoders))
+                at = f"{pointer}/{escape(key)}"
+                errors.append(FieldError(at, "unknown_field", detail, did_you_mean=near))
+        return errors, self._count_errors(value)
 
-    def _unknown(self, key: str, pointer: str, *, hints: bool) -> FieldError:
-        near = closest(key, [name for name, _, _ in self._columns]) if hints else None
-        detail = "There is no such field."
-        return FieldError(f"{pointer}/{escape(key)}", "unknown_field", detail, did_you_mean=near)
+    @property
+    def _listing(self) -> str:
+        names = ", ".join(cut(parameter.name) for parameter in self.parameters[:LISTED_NAMES])
+        return names + (", ..." if len(self.parameters) > LISTED_NAMES else "")
+
+    def _count_errors(self, value: dict[str, object]) -> int:
+        count = len(self._required.difference(value))
+        for key, member in value.items():
+            encode = self._encoders.get(key)
+            if encode is None:
+                count += not self.ignore_unknown
+            elif encode(member) is REFUSED:
+                count += 1
+        return count
+
+
+class _Suggestions:
+    """The search for what a caller may have meant, for as many of a request's errors as are told in full."""
+
+    def __init__(self) -> None:
+        self._left = MAX_ERRORS
+
+    def closest(self, value: object, candidates: Sequence[object]) -> str | None:
+        """Give the likeliest candidate, nothing once enough was searched for."""
+        self._left -= 1
+        return closest(value, candidates) if self._left >= 0 else None
 
 
 def escape(key: str) -> str:

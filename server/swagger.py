@@ -17,7 +17,7 @@ def swagger_document(model: Model, settings: Settings, example_answer: object) -
     """Write the Swagger 2.0 document."""
     spec = APISpec(
         title=model.identity.name,
-        version=str(model.identity.version),
+        version=model.identity.version_text,
         openapi_version="2.0",
         info={"description": description(model)},
         basePath=settings.root_path or "/",

@@ -4,12 +4,14 @@ Prometheus' client reads `PROMETHEUS_MULTIPROC_DIR` by itself: with it, the numb
 its files, and those of a worker that died stay; without it, one process counts for itself.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import prometheus_client
+from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -74,6 +76,8 @@ EVENTS: Final[Mapping[str, str]] = {
     "request": "A request was answered.",
     "request_failed": "A request failed through our fault: the kind of error and where it was raised, without values.",
     "started": "The model was loaded, tried and warmed up.",
+    "library_warning": "A library warned of something for the first time: the kind of warning and its place.",
+    "version_mismatch": "The model was pickled by another minor release of scikit-learn, and is served as asked.",
     "draining": "The server was asked to stop; it is not ready and goes on answering for the drain delay.",
 }
 
@@ -96,24 +100,26 @@ class Telemetry:
         self._info = info.labels(**model_info)
         # Finding a child by its labels costs as much as counting; the children of one model and its routes are few.
         self._request = lru_cache(maxsize=1024)(self._requests.labels)
+        self._prediction = lru_cache(maxsize=4096)(self._predictions.labels)
         self._route = lru_cache(maxsize=256)(self._latency.labels)
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request; `route` is a template, so that no URL of a caller makes a new series."""
-        self._request(route, method if method in METHODS else "other", str(status)).inc()
+        self._request(route, known_method(method), str(status)).inc()
         self._route(route).observe(seconds)
 
     def rejected(self, reasons: Iterable[str]) -> None:
         """Count problems by their type."""
-        for reason in reasons:
-            self._rejected.labels(reason).inc()
+        for reason, count in Counter(reasons).items():
+            self._rejected.labels(reason).inc(count)
 
     def predicted(self, rows: int, tally: Tally, seconds: float) -> None:
         """Count one request's predictions."""
         for (output, label), count in tally.items():
-            self._predictions.labels(output, label).inc(count)
-        self._rows.observe(rows)
-        self._model_latency.observe(seconds)
+            self._prediction(output, label).inc(count)
+        if rows:  # where all were refused the model did nothing
+            self._rows.observe(rows)
+            self._model_latency.observe(seconds)
 
     def expose(self, accept: str) -> tuple[str, bytes]:
         """Give the media type and the text of the metrics page: Prometheus' format, or OpenMetrics if accepted."""
@@ -127,8 +133,13 @@ class Telemetry:
         return media_type, encode(registry)
 
 
-def _counter(metric: Metric, registry: CollectorRegistry) -> Counter:
-    return Counter(metric.name.removesuffix("_total"), metric.help, metric.labels, registry=registry)
+def known_method(method: str) -> str:
+    """Give a method as metrics and logs name it: a caller's own invention is `other`."""
+    return method if method in METHODS else "other"
+
+
+def _counter(metric: Metric, registry: CollectorRegistry) -> prometheus_client.Counter:
+    return prometheus_client.Counter(metric.name.removesuffix("_total"), metric.help, metric.labels, registry=registry)
 
 
 def _histogram(metric: Metric, registry: CollectorRegistry) -> Histogram:

@@ -12,13 +12,16 @@ from typing import Final, TypeAlias
 from server.engine import Evaluator
 from server.errors import BundleError, one_line
 from server.parameter import MAX_DOUBLE, MAX_SAFE_INTEGER, REFUSED, Absent, Code, Kind, Parameter
-from server.signature import Row, Signature
+from server.signature import LISTED_NAMES, Row, Signature
 
 MakeEvaluator: TypeAlias = Callable[[tuple[Parameter, ...]], Evaluator]
 
 # What an estimator may take of a number, from the widest down: any double; what fits into float32, as trees have it;
-# what still does after a scaler; what is exact as an integer.
-NUMBER_LIMITS: Final = (MAX_DOUBLE, 3.4028234663852886e38, 1e30, float(MAX_SAFE_INTEGER))
+# what still does after a scaler; what is exact as an integer; then, for a link that is an exponential, less and less.
+NUMBER_LIMITS: Final = (
+    *(MAX_DOUBLE, 3.4028234663852886e38, 1e30, float(MAX_SAFE_INTEGER)),
+    *(1e12, 1e9, 1e6, 1e4, 1e3, 1e2, 10.0, 1.0),
+)
 MAX_TRIED_LABELS: Final = 2_000  # labels beyond these are not tried one by one
 SIGN_PATTERNS: Final = 64  # so that infinities of opposite signs meet, whichever columns they come from
 UNSEEN_TEXT: Final = "\N{REPLACEMENT CHARACTER}unseen"
@@ -70,13 +73,18 @@ class _Trial:
         self.example = signature.example()
         self.base = signature.parse(self.example)
         self._evaluator = evaluator
+        self._one_by_one = self._failure([self.base, self.base]) is not None
 
     def with_code(self, index: int, code: Code) -> Row:
         """Give the example's row with another code in one place."""
         return [*self.base[:index], code, *self.base[index + 1 :]]
 
     def failure(self, *rows: Row) -> str | None:
-        """Say why the estimator cannot evaluate these rows; None if it can."""
+        """Say why the estimator cannot evaluate these rows, each alone where it takes no batch; None if it can."""
+        batches = [[row] for row in rows] if self._one_by_one else [rows]
+        return next((reason for batch in batches if (reason := self._failure(batch)) is not None), None)
+
+    def _failure(self, rows: Sequence[Row]) -> str | None:
         try:
             evaluation = self._evaluator.evaluate(rows)
         except Exception as error:  # an estimator may raise anything
@@ -111,37 +119,66 @@ def _try_labels(trial: _Trial, index: int, parameter: Parameter) -> None:
 
 
 def _bounded(trial: _Trial, parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
-    """Bound all numbers to the widest limit at which the estimator still gives finite answers."""
-    for limit in NUMBER_LIMITS[:-1]:
+    """Bound the numbers without bounds to the widest limit at which the estimator still gives finite answers.
+
+    The bundle's own bounds stay; where the estimator fails at these alone, no limit is tried together with them.
+    """
+    own = [_own_bounds(parameter) for parameter in parameters]
+    unbounded = [repr(parameter.name) for parameter, bounds in zip(parameters, own, strict=True) if None in bounds]
+    if not unbounded:
+        return parameters
+    reason = trial.failure(*_extremes(trial, own))
+    own_hold = reason is None
+    for limit in NUMBER_LIMITS:
         bounded = tuple(_within(parameter, limit) for parameter in parameters)
-        if trial.failure(*_extremes(trial, bounded)) is None:
+        tried = [
+            [end for end, its_own in zip(_bounds(parameter), bounds, strict=True) if own_hold or its_own is None]
+            for parameter, bounds in zip(bounded, own, strict=True)
+        ]
+        reason = trial.failure(*_extremes(trial, tried))
+        if reason is None:
             return bounded
-    return tuple(_within(parameter, NUMBER_LIMITS[-1]) for parameter in parameters)
+    msg = (
+        f"The estimator fails on numbers from -{limit:g} to {limit:g}: {reason}; give the `minimum` and `maximum` that "
+        f"it takes in metadata.json, for the parameters without them: {', '.join(unbounded[:LISTED_NAMES])}"
+        f"{', ...' if len(unbounded) > LISTED_NAMES else ''}."
+    )
+    raise BundleError(msg)
+
+
+def _bounds(parameter: Parameter) -> Sequence[float | int | None]:
+    numeric = parameter.kind in (Kind.NUMBER, Kind.INTEGER)
+    return (parameter.minimum, parameter.maximum) if numeric else ()
+
+
+def _own_bounds(parameter: Parameter) -> Sequence[float | int | None]:
+    """Give the bounds of a number, None for one so wide that it is the format's rather than the bundle's."""
+    return [None if bound is None or abs(bound) >= MAX_SAFE_INTEGER else bound for bound in _bounds(parameter)]
 
 
 def _within(parameter: Parameter, limit: float) -> Parameter:
-    if parameter.kind not in (Kind.NUMBER, Kind.INTEGER):
+    if not (own := _own_bounds(parameter)):
         return parameter
     top: float | int = min(int(limit), MAX_SAFE_INTEGER) if parameter.kind is Kind.INTEGER else limit
-    low = -top if parameter.minimum is None else max(parameter.minimum, -top)
-    high = top if parameter.maximum is None else min(parameter.maximum, top)
-    return dataclasses.replace(parameter, minimum=low, maximum=high)
+    low, high = (-top if parameter.minimum is None else parameter.minimum), parameter.maximum
+    return dataclasses.replace(
+        parameter,
+        minimum=max(low, -top) if own[0] is None else own[0],
+        maximum=(top if high is None else min(high, top)) if own[1] is None else own[1],
+    )
 
 
-def _extremes(trial: _Trial, parameters: Sequence[Parameter]) -> list[Row]:
-    """Give rows at the bounds: each number alone, then all together with signs drawn at random, always alike."""
-    numbers = [
-        (index, float(parameter.minimum or 0), float(parameter.maximum or 0))
-        for index, parameter in enumerate(parameters)
-        if parameter.kind in (Kind.NUMBER, Kind.INTEGER)
-    ]
+def _extremes(trial: _Trial, ends: Sequence[Sequence[float | int | None]]) -> list[Row]:
+    """Give rows at the ends of the parameters: each alone, then all together, drawn at random and always alike."""
+    numbers = [(index, [float(end) for end in some if end is not None]) for index, some in enumerate(ends)]
     rows = [trial.base]
-    for index, low, high in numbers:
-        rows += [trial.with_code(index, low), trial.with_code(index, high)]
+    for index, some in numbers:
+        rows += [trial.with_code(index, end) for end in some]
     draw = random.Random(0)  # noqa: S311  # no secret
     for _ in range(SIGN_PATTERNS):
         row = list(trial.base)
-        for index, *bounds in numbers:
-            row[index] = draw.choice(bounds)
+        for index, some in numbers:
+            if some:
+                row[index] = draw.choice(some)
         rows.append(row)
     return rows

@@ -1,27 +1,28 @@
 """What we add to Gunicorn: a boot that ends with a sentence, and a stop that drains first."""
 
+import contextlib
 import inspect
 import os
 import selectors
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
+from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine
 from gunicorn.workers.gthread import ThreadWorker
 
-from server.errors import StartError
+from server.errors import HeadersTooLarge, MalformedRequest, RequestError, StartError, TargetTooLong
+from server.exchange import raw_answer
 
-METRICS_FOLDER_PREFIX: Final = "brinery-metrics-"
 # Gunicorn's own status for an application that cannot start: its master gives up instead of trying again for ever.
 REFUSED: Final = Arbiter.WORKER_BOOT_ERROR
 
 
-@contextmanager
+@contextlib.contextmanager
 def exit_if_refused() -> Iterator[None]:
     """End the process with one line on standard error if what is inside cannot start.
 
@@ -59,11 +60,18 @@ def _gunicorn_config() -> Config | None:
 
 
 class ClosingWorker(ThreadWorker):
-    """A worker that closes its listening sockets as soon as it stops.
+    """A worker with threads that closes its listening sockets as soon as it stops, and refuses in our own form.
 
     Gunicorn's own keeps them open for as long as a request is in flight: whoever connects meanwhile waits for an answer
-    that never comes, instead of trying another server at once.
+    that never comes, instead of trying another server at once. It answers what is no HTTP by a page of HTML, and quotes
+    it there and in the log.
     """
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ANN401, ARG002
+        """Answer what never became a request with a problem document."""
+        self.log.warning("A request was refused before it was read: %s", type(exc).__name__)
+        with contextlib.suppress(OSError):  # who does not listen cannot be told
+            client.sendall(raw_answer(_refusal(exc)))
 
     def set_accept_enabled(self, enabled: bool | None) -> None:
         """Start or stop to take connections; those that wait already when we stop for good are still taken."""
@@ -79,6 +87,15 @@ class ClosingWorker(ThreadWorker):
                     self.accept(listener)
             listener.close()
         self.sockets = []
+
+
+def _refusal(error: BaseException) -> RequestError:
+    """Give our own error for one that Gunicorn's parser raised."""
+    if isinstance(error, LimitRequestLine):
+        return TargetTooLong("The request's first line is too long; send data in the body.")
+    if isinstance(error, LimitRequestHeaders):
+        return HeadersTooLarge("The request's headers are too many or too long; send fewer or shorter ones.")
+    return MalformedRequest("The request is not well-formed HTTP/1.1; look at its first line and its headers.")
 
 
 class DrainingStop:

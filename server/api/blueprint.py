@@ -73,11 +73,13 @@ def read_body(limit: int) -> bytes:
             # Without a length only a server that ends the stream by itself can be read to the end.
             body: bytes = stream.read(limit + 1) if environ.get("wsgi.input_terminated") else b""
             length = len(body)
+            unread = limit * POLITE_FACTOR
         else:
             length = int(announced)
-            body = stream.read(length) if length <= limit else b""
+            body = stream.read(max(0, length)) if length <= limit else b""
+            unread = min(length, limit * POLITE_FACTOR)
         if length > limit:
-            _skip(stream, min(length, limit * POLITE_FACTOR))
+            _skip(stream, unread)
     except Exception:  # each server's stream has its own errors about framing and connections
         msg = "The body's framing is broken; send Content-Length, or well-formed chunks."
         raise IncompleteBody(msg) from None

@@ -35,7 +35,7 @@ def health_routes(model: Model, readiness: Readiness) -> Sequence[Route]:
             "status": server,
             "components": {
                 "server": {"status": server},
-                "model": {"status": "ready", "name": model.identity.name, "version": model.identity.version},
+                "model": {"status": "ready", "name": model.identity.name, "version": model.identity.version_text},
                 "engine": {"status": "ready", "name": model.evaluator.name},
             },
         }

@@ -61,7 +61,7 @@ def metric_labels(model: Model) -> Mapping[str, str]:
     versions = runtime_versions()
     return {
         "name": model.identity.name,
-        "version": str(model.identity.version),
+        "version": model.identity.version_text,
         "digest": model.identity.digest,
         "engine": model.evaluator.name,
         **{name: versions[name] for name in ("python", "sklearn", "numpy", "brinery")},

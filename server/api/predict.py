@@ -49,6 +49,7 @@ def predict_routes(
             prediction_id=request.id,
             full=full,
         )
+        deadline.check()
         request.timings |= {"parse": parsed - start, "queue": entered - parsed, "model": evaluated - entered}
         telemetry.predicted(answer.rows, answer.tally, evaluated - entered)
         telemetry.rejected(type_of(failure).slug for failure in answer.failures)

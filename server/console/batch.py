@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,7 +46,7 @@ def predict_paths(
     a file that cannot be opened.
     """
     model = make_model(read_bundle(folder, allow_other_version=settings.version_mismatch == "warn"), settings)
-    with _opened(source[0], "r") as reading, _opened(target[0], "w") as writing:
+    with _reading(source[0]) as reading, _writing(target[0]) as writing:
         try:
             return predict_file(model, reading, writing, source[1], target[1])
         except UnicodeError:
@@ -54,18 +55,43 @@ def predict_paths(
 
 
 @contextmanager
-def _opened(path: str, mode: Literal["r", "w"]) -> Iterator[TextIO]:
+def _reading(path: str) -> Iterator[TextIO]:
     if path == "-":
-        yield sys.stdin if mode == "r" else sys.stdout
+        yield sys.stdin
         return
-    encoding = "utf-8-sig" if mode == "r" else "utf-8"  # spreadsheets begin a file with a byte order mark
     try:
-        file = open(path, mode, encoding=encoding, newline="")  # noqa: SIM115, PTH123  # closed below
+        file = open(path, encoding="utf-8-sig", newline="")  # noqa: SIM115, PTH123  # a spreadsheet's mark is dropped
     except OSError as error:
-        msg = f"{path} cannot be opened: {error.strerror}."
-        raise FileError(msg) from None
+        raise _cannot_open(path, error) from None
     with file:
         yield file
+
+
+@contextmanager
+def _writing(path: str) -> Iterator[TextIO]:
+    """Write beside the file, which is replaced only when all went well; write a device or a pipe itself."""
+    if path == "-":
+        yield sys.stdout
+        return
+    target = Path(path).resolve()
+    is_file = target.is_file() or not target.exists()
+    beside = target.with_name(f"{target.name}.{os.getpid()}.part") if is_file else target
+    try:
+        file = beside.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise _cannot_open(path, error) from None
+    try:
+        with file:
+            yield file
+        if is_file:
+            beside.replace(target)
+    finally:
+        if is_file:
+            beside.unlink(missing_ok=True)
+
+
+def _cannot_open(path: str, error: OSError) -> FileError:
+    return FileError(f"{path} cannot be opened: {error.strerror}.")
 
 
 def predict_file(

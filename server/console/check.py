@@ -6,7 +6,7 @@ import orjson
 import sklearn
 
 from server.app import example_of
-from server.bundle import read_bundle
+from server.bundle import is_other_version, read_bundle
 from server.model import Model, make_model
 from server.outputs import Form
 from server.parameter import Kind, Parameter
@@ -21,6 +21,7 @@ def check(folder: Path, settings: Settings) -> str:
     bundle = read_bundle(folder, allow_other_version=settings.version_mismatch == "warn")
     model = make_model(bundle, settings)
     answer = example_of(Predictor(model, max_rows=settings.max_rows), model)
+    other = is_other_version(bundle.sklearn_version)
     sizes = ", ".join(f"{name} {_size(size)}" for name, size in (bundle.sizes or {}).items())
     width = max(len(parameter.name) for parameter in model.signature.parameters)
     lines = [
@@ -29,6 +30,7 @@ def check(folder: Path, settings: Settings) -> str:
         f"  digest      {model.identity.digest}",
         f"  estimator   {model.estimator_class}",
         f"  pickled by  scikit-learn {bundle.sklearn_version or '(it does not say)'}; {sklearn.__version__} runs here",
+        *(["  beware      another minor release of scikit-learn may answer differently"] if other else []),
         f"  engine      {model.evaluator.name}",
         "  parameters",
         *(f"    {each.name:{width}}  {_say(each)}" for each in model.signature.parameters),

@@ -1,17 +1,22 @@
 """`brinery serve`: settles the environment and becomes Gunicorn."""
 
 import os
+import re
+import socket
 import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
+from server.errors import SettingError
 from server.settings import Settings, options
-from server.worker import METRICS_FOLDER_PREFIX
+
+METRICS_FOLDER_PREFIX: Final = "brinery-metrics-"
 
 # One thread a worker for the numerics: more of them only fight over the CPUs that the workers share, and one that was
 # started before the fork hangs after it.
+METRICS_FILE = re.compile(r"(counter|histogram|summary|gauge_[a-z]+)_[0-9]+\.db")  # the names that the client gives
 NUMERIC_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
 
@@ -22,7 +27,7 @@ def serve(given: Mapping[str, str]) -> NoReturn:
     """
     environ = dict(os.environ)
     environ.update({option.variable: given[option.name] for option in options() if option.name in given})
-    Settings.from_environ(environ)
+    _check_address(Settings.from_environ(environ))
     for variable in NUMERIC_THREADS:
         environ.setdefault(variable, "1")
     environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder(environ.get("PROMETHEUS_MULTIPROC_DIR"))
@@ -30,12 +35,38 @@ def serve(given: Mapping[str, str]) -> NoReturn:
     os.execve(sys.executable, command, environ)  # noqa: S606  # our own interpreter, no shell
 
 
+def _check_address(settings: Settings) -> None:
+    """Raise `SettingError` for an address that we cannot listen on: Gunicorn would try for seconds, and say less."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            msg = (
+                f"BRINERY_HOST {settings.host} and BRINERY_PORT {settings.port} cannot be listened on "
+                f"({error.strerror}); expected an address of this machine and a port that is free."
+            )
+            raise SettingError(msg) from None
+
+
 def _metrics_folder(given: str | None) -> str:
-    """Make the folder in which workers add up their metrics, or empty the one that is given of an earlier run."""
-    if given is None:
-        return tempfile.mkdtemp(prefix=METRICS_FOLDER_PREFIX)
-    folder = Path(given)
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in folder.glob("*.db"):
-        file.unlink()
+    """Make the folder in which workers add up their metrics, or take the one that is given, emptied of earlier runs.
+
+    Raises `SettingError` for a folder that cannot be made or emptied.
+    """
+    try:
+        if not given:
+            return tempfile.mkdtemp(prefix=METRICS_FOLDER_PREFIX)
+        folder = Path(given)
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in folder.iterdir():
+            if METRICS_FILE.fullmatch(file.name):
+                file.unlink()
+    except OSError as error:
+        msg = (
+            f"PROMETHEUS_MULTIPROC_DIR is {given!r}, where workers cannot add up their metrics ({error.strerror}); "
+            "expected a folder that we may write to, or nothing and a writable folder for temporary files."
+        )
+        raise SettingError(msg) from None
     return given

@@ -89,7 +89,7 @@ UNREADABLE: dict[str, tuple[str, bytes]] = {
     "random bytes": ("cannot be unpickled", bytes(range(256)) * 20),
     "zeros": ("cannot be unpickled", b"\0" * 1_000),
     "a module that is not there": ("the module 'no_such_module'", b"cno_such_module\nThing\n."),
-    "a name that is not there": ("cannot be unpickled", b"csklearn.linear_model\nNoSuchThing\n."),
+    "a name that is not there": ("a class or a function that is not found", b"csklearn.linear_model\nNoSuchThing\n."),
     "a call that raises": ("cannot be unpickled", b"cbuiltins\nint\n(Vx\ntR."),
     "broken gzip": ("cannot be decompressed", gzip.compress(b"x" * 1_000)[:-12]),
     "broken zlib": ("cannot be decompressed", zlib.compress(b"x" * 1_000)[:-5]),

@@ -36,7 +36,7 @@ def test_the_components_are_shown(client: FlaskClient) -> None:
         "status": "ready",
         "components": {
             "server": {"status": "ready"},
-            "model": {"status": "ready", "name": "moody", "version": 3},
+            "model": {"status": "ready", "name": "moody", "version": "3"},
             "engine": {"status": "ready", "name": "pickle"},
         },
     }

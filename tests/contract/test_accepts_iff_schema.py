@@ -40,7 +40,9 @@ NUMBERS = [
     "0", "-0", "-0.0", "1", "1.0", "1e0", "10e-1", "6", "6.0", "6.5", "1e2", "1E+2", "100", "0.1", "-7", "2.0000000001",
     "9007199254740991", "9007199254740992", "9007199254740993", "9007199254740991.0", "9007199254740992.0",
     "-9007199254740991", "-9007199254740992", "9223372036854775807", "-9223372036854775808", "18446744073709551615",
-    "18446744073709551616", "123456789012345678901234567890", "3.4028234663852886e38", "3.5e38", "1e300",
+    "18446744073709551616", "123456789012345678901234567890", "99999999999999999999", "-99999999999999999999",
+    "340282346638528859811704183484516925440", "340282346638528859811704183484516925441", "3.4028234663852886e38",
+    "3.5e38", "1e300",
     "1.7976931348623157e308", "1e-400", "5e-324", "6.00000000000000000000001",
 ]  # fmt: skip
 
@@ -71,8 +73,8 @@ def write(value: Any) -> str:
 
 
 def read(text: str) -> Any:
-    """Read JSON by another parser than the server's; beyond 64 bits a number is the nearest double."""
-    return json.loads(text, parse_int=lambda digits: int(digits) if -(2**63) <= int(digits) < 2**64 else float(digits))
+    """Read JSON by another parser than the server's, each integer exactly."""
+    return json.loads(text)
 
 
 def spellings(value: int | float) -> st.SearchStrategy[Literal]:
@@ -182,7 +184,8 @@ def lookalikes(parameter: Parameter) -> list[Any]:
     for bound in (parameter.minimum, parameter.maximum):
         if bound is not None:
             beside = [bound - 1, bound + 1, math.nextafter(bound, -math.inf), math.nextafter(bound, math.inf)]
-            values += [Literal(each) for each in (bound, *beside) if math.isfinite(each)]
+            beside += [int(bound) - 1, int(bound) + 1]
+            values += [Literal(each) for each in (bound, *beside) if abs(each) < math.inf]
     if parameter.multiple_of is not None:
         example = parameter.example()
         assert isinstance(example, (int, float))

@@ -1,11 +1,14 @@
 """The examples in the documentation are true: they are run, and give what stands behind them."""
 
+import csv
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import flask
 import pytest
@@ -48,6 +51,11 @@ class Reader:
                 assert self._answer is not None
                 self._compare_http(self._answer, block.text)
                 self._forget()
+            case "csv" if self._printed:
+                assert cells(self._printed) == cells(block.text)
+                self._forget()
+            case "csv":
+                (self._folder / "rows.csv").write_text(block.text, encoding="utf-8")
             case "text" if self._printed:
                 expected = [line for line in block.text.splitlines() if not line.startswith(VOLATILE)]
                 assert expected == [line for line in self._printed.splitlines() if not line.startswith(VOLATILE)]
@@ -72,8 +80,21 @@ class Reader:
                 self._capsys.readouterr()
                 assert main(["check", str(self._folder / bundle)]) == 0
                 self._printed = self._capsys.readouterr().out
+            case [".venv/bin/brinery", "predict", bundle, file]:
+                self._predict(bundle, file)
+            case [setting, ".venv/bin/brinery", "predict", bundle, file]:
+                name, _, value = setting.partition("=")
+                with mock.patch.dict(os.environ, {name: value}):
+                    self._predict(bundle, file)
             case _:
                 raise AssertionError(f"a page has a command that is not tried: {' '.join(words)}")
+
+    def _predict(self, bundle: str, file: str) -> None:
+        self._capsys.readouterr()
+        status = main(["predict", str(ROOT / bundle), str(self._folder / file)])
+        captured = self._capsys.readouterr()
+        assert status == (1 if "were refused" in captured.err else 0)
+        self._printed = captured.out
 
     def _serve(self, given: Sequence[str]) -> flask.Flask:
         key = tuple(given)
@@ -100,6 +121,18 @@ class Reader:
             if name != "Server-Timing":  # it says how long this one took
                 assert answer.headers[name] == value
         assert like(answer.get_json(force=True), json.loads(body))
+
+
+def cells(text: str) -> list[list[Any]]:
+    """Read CSV, numbers but for their last bits."""
+    return [[_cell(cell) for cell in line] for line in csv.reader(text.splitlines())]
+
+
+def _cell(cell: str) -> Any:
+    try:
+        return round(float(cell), 12)
+    except ValueError:
+        return cell
 
 
 def like(found: Any, expected: Any) -> bool:

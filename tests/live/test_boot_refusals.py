@@ -241,6 +241,16 @@ def test_option() -> None:
     assert "expected a whole number" in check_refusal("--workers", "many")
 
 
+def test_what_is_wrong_with_settings_is_told_at_once() -> None:
+    """Settings are read before what takes long to import, which would be imported twice over if they are good."""
+    environ = environ_with({"workers": "many"}) | {"PYTHONPROFILEIMPORTTIME": "1"}
+    with Program(BIN / "brinery", "serve", environ=environ) as program:
+        assert program.wait() == 1
+        imported = {line.rpartition("|")[2].strip() for line in program.err if line.startswith("import time:")}
+    assert "server.settings" in imported
+    assert imported.isdisjoint({"numpy", "pandas", "scipy", "sklearn", "flask", "gunicorn"})
+
+
 def test_unknown_setting() -> None:
     """A variable with our prefix that is no setting, a misspelt one say, ends the start with its name."""
     assert "BRINERY_WROKERS is not a setting" in check_refusal(wrokers=2)

@@ -92,7 +92,8 @@ class Expected:
         if kind.method == "POST" and answer.status == 200:
             labels = list(predicted(answer.json))
             self.predictions.update(labels)
-            self.rows.append(len(labels))
+            if labels:  # where every row was refused the model did nothing
+                self.rows.append(len(labels))
 
 
 def predicted(answer: Any) -> Iterator[str]:

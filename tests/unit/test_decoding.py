@@ -136,8 +136,12 @@ def test_empty_body_says_so() -> None:
         ("9223372036854775807", 2**63 - 1),
         ("-9223372036854775808", -(2**63)),
         ("18446744073709551615", 2**64 - 1),
-        ("18446744073709551616", 2.0**64),
-        ("-9223372036854775809", -(2.0**63)),
+        ("18446744073709551616", 2**64),
+        ("-9223372036854775809", -(2**63) - 1),
+        ("340282346638528859811704183484516925441", 340282346638528859811704183484516925441),
+        ("1" + "0" * 308, 10**308),
+        ("1e20", 1e20),
+        ("18446744073709551616.0", 2.0**64),
         ("1e-400", 0.0),
         ("1.7976931348623157e308", 1.7976931348623157e308),
         ("0." + "0" * 5000 + "1", 0.0),
@@ -146,14 +150,32 @@ def test_empty_body_says_so() -> None:
     ids=lambda value: str(value)[:24],
 )
 def test_numbers(text: str, value: object) -> None:
-    """Integers of 64 bits come exactly, all other numbers as the nearest double."""
+    """Integers come exactly, all other numbers as the nearest double."""
     read = decode(text.encode())
     assert read == value
     assert type(read) is type(value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param('[{"a":1,"b":[1e300,-99999999999999999999]}]', id="inside"),
+        pytest.param(r'{"\u0061\n":99999999999999999999,"b":1.5}', id="beside escapes"),
+    ],
+)
+def test_large_integers(text: str) -> None:
+    """An integer beyond 64 bits is exact wherever it stands."""
+    assert decode(text.encode()) == json.loads(text)
+
+
+def test_duplicate_keys_beside_large_integers() -> None:
+    """A large integer does not hide that a key stands twice."""
+    with pytest.raises(MalformedBody, match="same key twice"):
+        decode(b'{"a":99999999999999999999,"a":99999999999999999999}')
+
+
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=20,

@@ -7,12 +7,11 @@ import orjson
 import pytest
 import structlog
 
-from server.errors import InvalidInput, MethodNotAllowed, NotReady, PredictionError
+from server.errors import FieldError, InvalidInput, MethodNotAllowed, NotReady, PredictionError
 from server.exchange import Exchange, Request, Response, Route
 from server.model import Identity
-from server.signature import Signature
 from server.telemetry import EVENTS, MODEL_INFO, Telemetry
-from tests.models import number, settings
+from tests.models import settings
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"
@@ -118,7 +117,7 @@ def test_deadline_is_set() -> None:
 @pytest.mark.parametrize(
     ("error", "status", "lines"),
     [
-        pytest.param(InvalidInput(*Signature((number(),))._explain({}, "", hints=False)), 422, 0, id="caller's"),
+        pytest.param(InvalidInput([FieldError("/n", "missing", "n is missing.")], 1), 422, 0, id="caller's"),
         pytest.param(MethodNotAllowed("No.", ["GET"]), 405, 0, id="method"),
         pytest.param(NotReady("No."), 503, 0, id="not ready"),
         pytest.param(PredictionError("Failed."), 500, 1, id="prediction"),

@@ -4,11 +4,12 @@ import datetime
 import io
 import logging
 import logging.config
+import warnings
 
 import orjson
 import pytest
 
-from server.logs import logging_config, make_logger, where_raised
+from server.logs import log_warnings, logging_config, make_logger, where_raised
 from tests.models import settings
 
 
@@ -98,3 +99,24 @@ def test_where_raised_is_bounded() -> None:
     with pytest.raises(ValueError, match=r"^$") as raised:
         deep(50)
     assert len(where_raised(raised.value)) == 12
+
+
+def test_warnings_of_libraries(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library's warning is a line of ours, once for each place, and without its text."""
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    with warnings.catch_warnings():
+        log_warnings(settings())
+        for message in ("the value 42 is odd", "the value 43 is odd"):
+            warnings.simplefilter("always")
+            warnings.warn_explicit(message, UserWarning, "/site-packages/library/module.py", 7)
+    captured = capsys.readouterr()
+    (line,) = captured.out.splitlines()
+    written = orjson.loads(line)
+    del written["timestamp"]
+    assert written == {
+        "event": "library_warning",
+        "level": "warning",
+        "warning": "UserWarning",
+        "raised": "library/module.py:7",
+    }
+    assert captured.err == ""

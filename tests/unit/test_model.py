@@ -1,12 +1,21 @@
 """A bundle that is understood and tried, or refused with every reason."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import BaggingClassifier, RandomForestClassifier, StackingClassifier, VotingClassifier
+from sklearn.feature_selection import SelectFromModel
+from sklearn.frozen import FrozenEstimator
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import PoissonRegressor
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
@@ -123,6 +132,63 @@ def test_one_thread() -> None:
     for estimator in (forest, nested):
         real_model(estimator)
         assert {value for name, value in estimator.get_params().items() if name.endswith("n_jobs")} == {1}
+
+
+def forest(jobs: int) -> Estimator:
+    """Give a small forest that is not fitted."""
+    return RandomForestClassifier(3, n_jobs=jobs, random_state=0)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "inner"),
+    [
+        pytest.param(VotingClassifier([("f", forest(2))]), lambda e: e.estimators_[0], id="voting"),
+        pytest.param(StackingClassifier([("f", forest(2))], cv=2), lambda e: e.named_estimators_["f"], id="stacking"),
+        pytest.param(
+            make_pipeline(GridSearchCV(forest(2), {}, cv=2)), lambda e: e[-1].best_estimator_, id="search in a pipeline"
+        ),
+        pytest.param(BaggingClassifier(forest(2), 2), lambda e: e.estimators_[1], id="bagging"),
+        pytest.param(OneVsRestClassifier(forest(2)), lambda e: e.estimators_[0], id="one against the rest"),
+        pytest.param(
+            CalibratedClassifierCV(forest(2), cv=2), lambda e: e.calibrated_classifiers_[1].estimator, id="calibrated"
+        ),
+        pytest.param(FrozenEstimator(forest(2).fit(ARRAY, BINARY)), lambda e: e.estimator, id="frozen"),
+        pytest.param(
+            make_pipeline(make_column_transformer((make_union(SelectFromModel(forest(2), threshold=0)), [0])), tree()),
+            lambda e: e[0].transformers_[0][1].transformer_list[0][1].estimator_,
+            id="transformers",
+        ),
+    ],
+)
+def test_one_thread_inside(estimator: Estimator, inner: Callable[[Estimator], Estimator]) -> None:
+    """What an estimator has fitted inside starts no threads either."""
+    estimator = clone(estimator).fit(ARRAY, BINARY)
+    assert inner(estimator).n_jobs == 2
+    real_model(estimator)
+    assert inner(estimator).n_jobs == 1
+
+
+def test_one_thread_in_circles() -> None:
+    """Parts that hold each other are each visited once."""
+    outer = VotingClassifier([("f", forest(2))]).fit(ARRAY, BINARY)
+    outer.named_estimators_["outer"] = [outer]
+    real_model(outer)
+    assert outer.estimators_[0].n_jobs == 1
+
+
+def test_exponential_link() -> None:
+    """The numbers of a regressor with an exponential link are bounded to where its answer is finite."""
+    regressor = PoissonRegressor().fit(ARRAY, ARRAY.sum(axis=1))
+    assert {parameter.maximum for parameter in real_model(regressor).signature.parameters} == {1e3}
+
+
+def test_range_of_training() -> None:
+    """A regressor that answers within its trained range only is refused until the metadata tells that range."""
+    regressor = IsotonicRegression().fit(ARRAY[:, :1], BINARY)
+    with pytest.raises(BundleError, match=r"not finite; give the `minimum` and `maximum` .*: 'x0'"):
+        real_model(regressor, lookup={"x0": 0})
+    metadata = {"parameters": {"x0": {"minimum": 0, "maximum": 4}}}
+    assert real_model(regressor, lookup={"x0": 0}, metadata=metadata).signature.parameters[0].maximum == 4
 
 
 def test_promised_null() -> None:

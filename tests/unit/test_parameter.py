@@ -17,6 +17,7 @@ from server.parameter import (
 )
 from tests.models import boolean, category, integer, number, text
 
+FLOAT32 = 3.4028234663852886e38
 MIXED = category(labels=(1, True, "1", "true"), codes=("one", "yes", "text one", "text true"))
 
 
@@ -58,6 +59,10 @@ MIXED = category(labels=(1, True, "1", "true"), codes=("one", "yes", "text one",
         pytest.param(number(minimum=0, maximum=1), 1.0000001, REFUSED, id="above"),
         pytest.param(number(multiple_of=5), -10.0, -10.0, id="multiple"),
         pytest.param(number(multiple_of=5), 7, REFUSED, id="no multiple"),
+        pytest.param(number(multiple_of=3), 10**20 - 1, 1e20, id="large multiple"),
+        pytest.param(number(multiple_of=3), 10**20, REFUSED, id="no large multiple"),
+        pytest.param(number(maximum=FLOAT32), int(FLOAT32), FLOAT32, id="large maximum"),
+        pytest.param(number(maximum=FLOAT32), int(FLOAT32) + 1, REFUSED, id="above, by less than a double can say"),
         pytest.param(integer(), 6.0, 6.0, id="whole double"),
         pytest.param(integer(), 6.5, REFUSED, id="fraction"),
         pytest.param(integer(maximum=MAX_SAFE_INTEGER), MAX_SAFE_INTEGER, float(MAX_SAFE_INTEGER), id="safe"),
@@ -134,7 +139,9 @@ def test_example_of_large_numbers(low: float) -> None:
         pytest.param(number(minimum=0, maximum=1), 2, "out_of_range", "n must be a number from 0 to 1.", id="range"),
         pytest.param(number(minimum=0), -2, "out_of_range", "n must be a number of at least 0.", id="minimum"),
         pytest.param(number(maximum=0), 2, "out_of_range", "n must be a number of at most 0.", id="maximum"),
-        pytest.param(number(maximum=3e38), 1e300, "out_of_range", "n must be a number.", id="format's own bound"),
+        pytest.param(
+            number(maximum=3e38), 1e300, "out_of_range", "n must be a number of at most 3e+38.", id="format's own bound"
+        ),
         pytest.param(
             number(multiple_of=5), 7, "not_multiple", "n must be a number that is a multiple of 5.", id="multiple"
         ),

@@ -61,7 +61,7 @@ def test_rows_are_evaluated_together() -> None:
 
 def test_full_answer() -> None:
     """The full answer has an id, the model and the prediction; a row of a batch has its position behind the id."""
-    model = {"name": "fake", "version": 1, "digest": "sha256:0"}
+    model = {"name": "fake", "version": "1", "digest": "sha256:0"}
     single = orjson.loads(answered(predictor(), GOOD, full=True).body)
     assert single == {
         "id": "id-1",

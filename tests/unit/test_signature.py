@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from server.errors import InvalidInput
+from server.errors import FieldError, InvalidInput
 from server.signature import MAX_ERRORS, Signature, escape
 from tests.models import boolean, category, integer, number, text
 
@@ -130,3 +130,30 @@ def test_example_is_accepted() -> None:
 def test_escape(key: str, escaped: str) -> None:
     """A key is escaped as RFC 6901 says, and cut where it is long."""
     assert escape(key) == escaped
+
+
+def test_only_what_is_told_is_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of ten thousand rows without any of hundreds of fields all errors are counted, and few are written out."""
+    written: list[str] = []
+
+    def make(pointer: str, code: str, detail: str, **more: Any) -> FieldError:
+        written.append(pointer)
+        return FieldError(pointer, code, detail, **more)
+
+    monkeypatch.setattr("server.signature.FieldError", make)
+    signature = Signature(tuple(number(f"p{index}") for index in range(784)))
+    with pytest.raises(InvalidInput) as refused:
+        signature.parse_rows([{}] * 10_000)
+    assert (refused.value.count, len(refused.value.errors), len(written)) == (7_840_000, 20, 20)
+    assert len(list(signature.parse_each([{}] * 10_000))) == 10_000
+    assert len(written) == 20 + 20 * 20 + 9_980 * 3
+
+
+def test_suggestions_are_bounded() -> None:
+    """However many labels are wrong, only for twenty of a request's errors is the likeliest label looked for."""
+    labels = tuple(f"label number {index}" for index in range(200))
+    signature = Signature(tuple(category(f"c{index}", labels=labels) for index in range(30)))
+    refusals = list(signature.parse_each([{f"c{index}": "label nmber 7" for index in range(30)}] * 20))
+    told = [error for each in refusals if isinstance(each, InvalidInput) for error in each.errors]
+    assert len(told) == 400
+    assert sum(error.did_you_mean is not None for error in told) == 20

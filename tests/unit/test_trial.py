@@ -56,7 +56,9 @@ def within(limit: float) -> Callable[[Any], bool]:
         pytest.param(within(1e100), FLOAT32, id="float32"),
         pytest.param(within(1e35), 1e30, id="scaled"),
         pytest.param(within(1e20), float(MAX_SAFE_INTEGER), id="safe integers"),
-        pytest.param(within(100), float(MAX_SAFE_INTEGER), id="less"),
+        pytest.param(within(1e13), 1e12, id="less"),
+        pytest.param(within(700), 100, id="exponential"),
+        pytest.param(within(1), 1, id="least"),
     ],
 )
 def test_numbers_are_bounded(takes: Callable[[Any], bool], limit: float, raises: bool) -> None:
@@ -70,6 +72,36 @@ def test_own_bounds_stay() -> None:
     assert tried(Picky(within(1e35)), number(minimum=0, maximum=9))[0].maximum == 9
     (parameter,) = tried(Picky(within(1e35)), number(minimum=0))
     assert (parameter.minimum, parameter.maximum) == (0, 1e30)
+
+
+def test_own_bounds_that_fail() -> None:
+    """Bounds of the bundle at which the estimator fails stay, and narrow no other number."""
+    own = number("a", minimum=-5, maximum=1e15)
+    first, second = tried(Picky(within(1e12)), own, number("b"))
+    assert (first.minimum, first.maximum, second.minimum, second.maximum) == (-5, 1e15, -1e12, 1e12)
+    (alone,) = tried(Picky(within(1e12)), own)
+    assert alone == own
+
+
+def test_bounds_beyond_every_format() -> None:
+    """A bound of the bundle that is wider than any integer is narrowed like no bound, and never widened."""
+    (narrowed,) = tried(Picky(within(1e30)), number("a", minimum=-1e300, maximum=1e20))
+    assert (narrowed.minimum, narrowed.maximum) == (-1e30, 1e20)
+
+
+@pytest.mark.parametrize(
+    ("bounded", "names"),
+    [
+        pytest.param([number("a"), category(codes=(0, 0)), integer("b")], "'a', 'b'", id="two"),
+        pytest.param([number("a", minimum=0, maximum=0.1), number("b", minimum=0)], "'b'", id="one"),
+        pytest.param([number(each) for each in "abcdef"], r"'a', 'b', 'c', 'd', 'e', \.\.\.", id="many"),
+    ],
+)
+def test_no_limit_holds(bounded: list[Parameter], names: str) -> None:
+    """Where the estimator takes no limit that is tried, the bundle is asked for the bounds that it does not give."""
+    message = rf"from -1 to 1: ValueError: not this; give the `minimum` and `maximum` .* without them: {names}\.$"
+    with pytest.raises(BundleError, match=message):
+        tried(Picky(within(0.5)), *bounded)
 
 
 def test_integers_are_safe() -> None:
@@ -118,11 +150,23 @@ def test_labels_that_fail_together_only() -> None:
 
     class OneByOne(Picky):
         def evaluate(self, rows: Sequence[Row], *, with_classes: bool = False) -> Evaluation:  # noqa: ARG002  # the protocol has it
-            if len(rows) == 2:
+            if len(rows) == 3:
                 raise ValueError
             return super().evaluate(rows)
 
-    assert tried(OneByOne(takes_all), category())
+    assert tried(OneByOne(takes_all), category(labels=("red", "green", "blue")))
+
+
+def test_batches_that_fail() -> None:
+    """An estimator that takes no batch at all is tried row by row: its numbers are not the trouble."""
+
+    class NoBatch(Picky):
+        def evaluate(self, rows: Sequence[Row], *, with_classes: bool = False) -> Evaluation:  # noqa: ARG002  # the protocol has it
+            if len(rows) > 1:
+                raise ValueError
+            return super().evaluate(rows)
+
+    assert tried(NoBatch(within(1e35)), number())[0].maximum == 1e30
 
 
 @pytest.mark.parametrize(
