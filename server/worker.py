@@ -52,10 +52,12 @@ def _check_metrics_folder() -> None:
 
 def _gunicorn_config() -> Config | None:
     """Give the configuration of the Gunicorn that is importing us, which it does not hand on; None elsewhere."""
-    for frame in inspect.stack(context=0):
-        config = getattr(frame.frame.f_locals.get("self"), "cfg", None)
+    frame = inspect.currentframe()
+    while frame is not None:
+        config = getattr(frame.f_locals.get("self"), "cfg", None)
         if isinstance(config, Config):
             return config
+        frame = frame.f_back
     return None
 
 
