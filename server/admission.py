@@ -1,10 +1,7 @@
 """Whether and how long we work on a request: readiness, shared by all workers, and deadlines."""
 
 import mmap
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from server.errors import DeadlineExceeded
 
@@ -26,21 +23,21 @@ class Readiness:
 
 
 class Deadline:
-    """The moment until which an answer is of use, by the monotonic clock."""
+    """The moment until which an answer is of use: some seconds after `since`, by `time.perf_counter`; or after now."""
 
     __slots__ = ("_at", "_seconds")
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, since: float | None = None) -> None:
         self._seconds = seconds
-        self._at = time.monotonic() + seconds
+        self._at = (time.perf_counter() if since is None else since) + seconds
 
     def remaining(self) -> float:
-        """Give the seconds until the moment, 0 after it."""
-        return max(0.0, self._at - time.monotonic())
+        """Give the seconds that are left, 0 if none are."""
+        return max(0.0, self._at - time.perf_counter())
 
     def check(self) -> None:
         """Raise `DeadlineExceeded` if the moment has passed."""
-        if time.monotonic() >= self._at:
+        if time.perf_counter() >= self._at:
             raise self.exceeded()
 
     def exceeded(self) -> DeadlineExceeded:
@@ -48,20 +45,3 @@ class Deadline:
         return DeadlineExceeded(
             f"The request took longer than its {self._seconds:g} seconds; send fewer rows, or try later."
         )
-
-
-class Slots:
-    """Bounds how many requests a worker evaluates at once, so that they do not slow each other."""
-
-    def __init__(self, count: int) -> None:
-        self._free = threading.BoundedSemaphore(count)
-
-    @contextmanager
-    def one(self, deadline: Deadline) -> Iterator[None]:
-        """Hold a slot; raise `DeadlineExceeded` if none gets free in time."""
-        if not self._free.acquire(timeout=deadline.remaining()):
-            raise deadline.exceeded()
-        try:
-            yield
-        finally:
-            self._free.release()

@@ -6,9 +6,9 @@ the one to the other, and raises `BrineryError` for a problem.
 
 import contextlib
 import http
+import os
 import re
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
@@ -18,7 +18,15 @@ import orjson
 import structlog
 
 from server.admission import Deadline
-from server.errors import BrineryError, NotReady, RequestError
+from server.errors import (
+    BodyTooLarge,
+    BrineryError,
+    IncompleteBody,
+    MethodNotAllowed,
+    NotReady,
+    RequestError,
+    RouteNotFound,
+)
 from server.logs import where_raised
 from server.model import Identity
 from server.problems import MEDIA_TYPE, describe, headers_of, type_of
@@ -27,6 +35,8 @@ from server.telemetry import Telemetry, known_method
 
 SANE_ID: Final = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
+# How many times the limit we read on in a body, so that a caller who writes all before he reads hears the answer.
+READ_ON_FACTOR: Final = 4
 UNMATCHED: Final = "unmatched"  # the route of a request that no route is for
 EXPOSED_HEADERS: Final = "X-Request-ID, X-Model-Name, X-Model-Version, Server-Timing, Preference-Applied, Retry-After"
 ALLOWED_HEADERS: Final = "Content-Type, Accept, Prefer, X-Request-ID, traceparent"
@@ -47,8 +57,8 @@ class Request:
     """A request as an endpoint sees it.
 
     `route` is the template it matched. `query` gives all values of each parameter. `read` reads the body up to a
-    number of bytes; it raises `BodyTooLarge` or `IncompleteBody`. The rest is filled in by `Exchange` and by the
-    endpoint: `timings` in seconds, for `Server-Timing`.
+    number of bytes; it raises `BodyTooLarge` or `IncompleteBody`. `arrived` is by `time.perf_counter`. The rest is
+    filled in by `Exchange` and by the endpoint: `timings` in seconds, for `Server-Timing`.
     """
 
     method: str
@@ -60,6 +70,7 @@ class Request:
     deadline: Deadline | None = None
     timings: dict[str, float] = field(default_factory=dict)
     rows: int | None = None
+    arrived: float = field(default_factory=time.perf_counter)
 
 
 @dataclass(slots=True)
@@ -77,10 +88,14 @@ Endpoint: TypeAlias = Callable[[Request], Response]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route: its template in Flask's syntax, and the endpoint of each method."""
+    """A route: its template in Flask's syntax, and the endpoint of each method.
+
+    `blocking` says that its endpoints read files, or work otherwise longer than an event loop may wait.
+    """
 
     rule: str
     endpoints: dict[str, Endpoint]
+    blocking: bool = False
 
     @property
     def allowed(self) -> Sequence[str]:
@@ -88,10 +103,50 @@ class Route:
         implied = ["HEAD"] if "GET" in self.endpoints else []
         return sorted([*self.endpoints, *implied, "OPTIONS"])
 
+    def endpoint(self, method: str) -> Endpoint | None:
+        """Give the endpoint of a method; None if the route does not have it. A front drops the body of HEAD."""
+        found = self.endpoints.get("GET" if method == "HEAD" else method)
+        return self._options if found is None and method == "OPTIONS" else found
+
+    def _options(self, _: Request) -> Response:
+        return Response(204, headers=[("Allow", ", ".join(self.allowed))])
+
+
+def refuse_route(_: Request) -> Response:
+    """Answer a request that no route is for."""
+    msg = "There is no such route; /api/docs lists them all."
+    raise RouteNotFound(msg)
+
+
+def refuse_method(allowed: Sequence[str]) -> Endpoint:
+    """Make the endpoint for the methods that a route does not have."""
+
+    def endpoint(_: Request) -> Response:
+        msg = f"The route has the methods {', '.join(allowed)}."
+        raise MethodNotAllowed(msg, allowed)
+
+    return endpoint
+
+
+def refuse_request(_: Request) -> Response:
+    """Answer a request that a server's library refuses by itself."""
+    msg = "The request cannot be understood; look at its address and its headers."
+    raise RequestError(msg)
+
+
+def too_large(limit: int) -> BodyTooLarge:
+    """Make the error for a body of more than `limit` bytes."""
+    return BodyTooLarge(f"The body has more than {limit} bytes; send fewer rows in one request.")
+
+
+def incomplete() -> IncompleteBody:
+    """Make the error for a body that ended early or whose framing is broken."""
+    return IncompleteBody("The body ended early or its framing is broken; send Content-Length, or well-formed chunks.")
+
 
 def new_request_id() -> str:
-    """Make an id for a request that brought none."""
-    return uuid.uuid4().hex
+    """Make an id for a request that brought none: 128 random bits in hexadecimal."""
+    return os.urandom(16).hex()
 
 
 def raw_answer(error: RequestError) -> bytes:
@@ -127,10 +182,10 @@ class Exchange:
 
     def __call__(self, request: Request, endpoint: Endpoint) -> Response:
         """Answer a request; never raises."""
-        start = time.perf_counter()
+        request.timings["queue"] = time.perf_counter() - request.arrived
         given = request.headers.get("X-Request-ID", "")
         request.id = given if SANE_ID.fullmatch(given) else new_request_id()
-        request.deadline = Deadline(self._settings.deadline)
+        request.deadline = Deadline(self._settings.deadline, since=request.arrived)
         self._telemetry.in_flight.inc()
         try:
             response = endpoint(request)
@@ -138,7 +193,7 @@ class Exchange:
             response = self._problem(request, error)
         finally:
             self._telemetry.in_flight.dec()
-        seconds = time.perf_counter() - start
+        seconds = time.perf_counter() - request.arrived
         self._complete(request, response, seconds)
         with contextlib.suppress(OSError):  # a full disk behind the metrics or the log must not cost an answer
             self._telemetry.answered(request.route, request.method, response.status, seconds)

@@ -1,6 +1,7 @@
 """Gunicorn's settings from ours, and its hooks: `gunicorn -c python:server.gunicorn_conf server.wsgi:app`."""
 
 import atexit
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -29,7 +30,7 @@ with exit_if_refused():
 
 bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
 workers = settings.workers
-worker_class = "server.worker.ClosingWorker"
+worker_class = "server.worker.ClosingWorker" if settings.front == "wsgi" else "server.connection.LoopWorker"
 threads = settings.threads
 graceful_timeout = max(1, round(settings.graceful_timeout))
 keepalive = 75  # longer than the load balancers before us keep a connection, so that they are the ones to close it
@@ -44,13 +45,20 @@ accesslog = None
 
 def when_ready(server: Any) -> None:  # noqa: ANN401
     """Prepare the stop: not ready first, for as long as load balancers need to see it."""
-    parts = server.app.wsgi().extensions["brinery"]
+    app = server.app.wsgi()
+    application = app.extensions["brinery"] if settings.front == "wsgi" else app.application
 
     def drain() -> None:
-        parts.readiness.drain()
-        parts.log.info("draining", seconds=settings.drain_delay)
+        application.readiness.drain()
+        application.log.info("draining", seconds=settings.drain_delay)
 
     DrainingStop(server, drain, settings.drain_delay)
+
+
+def pre_fork(server: Any, worker: Any) -> None:  # noqa: ANN401, ARG001
+    """Keep the collector from writing to what the workers share: a page that is written to is copied."""
+    gc.collect()
+    gc.freeze()
 
 
 def child_exit(server: Any, worker: Any) -> None:  # noqa: ANN401, ARG001

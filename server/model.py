@@ -9,7 +9,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from server.bundle import Bundle
-from server.engine import Evaluation, Evaluator, FallbackEvaluator
+from server.engine import EngineReport, Evaluation, Evaluator, FallbackEvaluator, choose
 from server.errors import BundleError, gathering, one_line, raise_gathered
 from server.introspection import Column, Estimator, columns_of, is_a, names_of, shape_of
 from server.labels import form_of, make_outputs
@@ -37,23 +37,21 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model that is ready to be served; immutable. `bundle` is where it came from."""
+    """A model that is ready to be served; immutable.
+
+    It holds the estimator only where the engine needs it: a compiled one has all that it takes, and the memory of the
+    pickle is given back. `estimator_class` names the class, and the classes of the steps where it is a pipeline.
+    """
 
     identity: Identity
     signature: Signature
     outputs: Outputs
     evaluator: Evaluator
-    bundle: Bundle
-
-    @property
-    def metadata(self) -> Mapping[str, Any]:
-        """The bundle's metadata.json, empty without one."""
-        return self.bundle.metadata or {}
-
-    @property
-    def estimator_class(self) -> str:
-        """The estimator's class, and the class at the end of it where it is a pipeline."""
-        return _class_name(self.bundle.estimator)
+    engine: EngineReport
+    estimator_class: str
+    metadata: Mapping[str, Any]
+    sizes: Mapping[str, int]
+    sklearn_version: str | None
 
 
 def make_model(bundle: Bundle, settings: Settings) -> Model:
@@ -100,8 +98,18 @@ def _understood(bundle: Bundle, settings: Settings) -> Model:
     raise_gathered(reasons)
     assert settled is not None, "or there would be a reason"
     assert outputs is not None, "or there would be a reason"
-    signature = Signature(settled, ignore_unknown=settings.unknown_fields == "ignore")
-    return Model(identity, signature, outputs, make_evaluator(settled), bundle)
+    chosen = choose(estimator, settled, shape, form, compiled=settings.engine == "auto")
+    return Model(
+        identity=identity,
+        signature=Signature(chosen.parameters, ignore_unknown=settings.unknown_fields == "ignore"),
+        outputs=outputs,
+        evaluator=chosen.evaluator,
+        engine=chosen.report,
+        estimator_class=_class_name(estimator),
+        metadata=metadata,
+        sizes=bundle.sizes or {},
+        sklearn_version=bundle.sklearn_version,
+    )
 
 
 def _sample(

@@ -53,7 +53,8 @@ class Parameter:
     `labels` and `codes`, of the same length, belong to a category: the label in the request, the code for the
     estimator. An `open` category also takes labels that are not listed; their code is the label itself.
     `minimum`, `maximum` (both included) and `multiple_of` bound numbers and integers, `max_length` bounds texts
-    (in code points). `null_code` is the code for `null` where the parameter is `nullable`.
+    (in code points). `null_code` is the code for `null` where the parameter is `nullable`; `unseen_code`, if it is
+    given, that of all labels that an open category does not list.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Parameter:
     labels: tuple[Label, ...] = ()
     codes: tuple[Code, ...] = ()
     open: bool = False
+    unseen_code: Code | None = None
     minimum: float | int | None = None
     maximum: float | int | None = None
     multiple_of: int | None = None
@@ -194,16 +196,17 @@ def _category(parameter: Parameter) -> Encoder:
         tables[type(label)][label] = code
     texts, integers, booleans = tables[str], tables[int], tables[bool]
     open_to = parameter.label_type if parameter.open else None
+    unseen = parameter.unseen_code
 
     def encode(value: object) -> Code | Absent:
         kind = type(value)
         if kind is str:
-            return texts.get(value, value if open_to is str else REFUSED)  # type: ignore[call-overload,no-any-return]
+            return texts.get(value, (value if unseen is None else unseen) if open_to is str else REFUSED)  # type: ignore[call-overload,no-any-return]
         if kind is bool:
             return booleans.get(value, REFUSED)  # type: ignore[call-overload,no-any-return]
         if kind is int or kind is float:
             if open_to is int and value % 1 == 0 and abs(value) <= MAX_SAFE_INTEGER:  # type: ignore[operator,arg-type]
-                return integers.get(value, int(value))  # type: ignore[call-overload,no-any-return]
+                return integers.get(value, int(value) if unseen is None else unseen)  # type: ignore[call-overload,no-any-return]
             return integers.get(value, REFUSED)  # type: ignore[call-overload,no-any-return]
         return REFUSED
 

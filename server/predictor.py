@@ -8,6 +8,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from server.batching import Batcher
 from server.decoding import decode
 from server.engine import Evaluation
 from server.errors import BrineryError, FieldError, InvalidInput, PredictionError, TooManyRows
@@ -49,6 +50,7 @@ class Predictor:
         self._model = model
         self._max_rows = max_rows
         self._renderer = Renderer(model.outputs)
+        self._batcher = Batcher(model.evaluator, model.engine.shared_rows) if model.evaluator.serial else None
         identity = model.identity
         self._identity = {"name": identity.name, "version": identity.version_text, "digest": identity.digest}
 
@@ -77,13 +79,20 @@ class Predictor:
         rows = [each for _, each in parsed if not isinstance(each, InvalidInput)]
         return Batch(rows, single=False, lenient=True, refusals=refusals)
 
-    def evaluate(self, batch: Batch, *, full: bool = False) -> Evaluation:
-        """Evaluate the rows of a batch; raise `PredictionError` if the estimator does."""
+    def evaluate(self, batch: Batch, *, full: bool = False, timeout: float | None = None) -> Evaluation:
+        """Evaluate the rows of a batch.
+
+        Raises `PredictionError` if the estimator fails, and `TimeoutError` if it is not free in `timeout` seconds.
+        """
         if not batch.rows:
             return Evaluation()
         with_classes = full and self._model.outputs.form is Form.PROBABILITIES
         try:
+            if self._batcher is not None:
+                return self._batcher.evaluate(batch.rows, with_classes=with_classes, timeout=timeout)
             return self._model.evaluator.evaluate(batch.rows, with_classes=with_classes)
+        except TimeoutError:
+            raise
         except Exception as error:
             msg = f"The model failed on these rows ({type(error).__name__})."
             raise PredictionError(msg) from error
@@ -97,13 +106,13 @@ class Predictor:
         the whole answer, with the position behind it in a batch.
         """
         count = len(batch.rows)
-        finite = evaluation.finite_rows(count)
-        if not batch.lenient and not finite.all():
+        finite = None if evaluation.is_finite else evaluation.finite_rows(count)
+        if finite is not None and not batch.lenient:
             raise PredictionError(NOT_FINITE)
         tally = self._renderer.tally(evaluation, finite) if count else Tally()
         results = self._results(batch, evaluation, prediction_id if full else None) if count else []
         if batch.lenient:
-            return _lenient(batch, results, finite, tally, describe)
+            return _lenient(batch, results, np.ones(count, dtype=bool) if finite is None else finite, tally, describe)
         return Answer(orjson.dumps(results[0] if batch.single else results), count, tally)
 
     def _results(self, batch: Batch, evaluation: Evaluation, prediction_id: str | None) -> list[Result]:

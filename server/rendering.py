@@ -22,6 +22,8 @@ class Renderer:
         self._names = [output.name for output in outputs.outputs]
         self._keys = [output.keys for output in outputs.outputs]
         self._labels = [dict(zip(output.classes, output.labels, strict=True)) for output in outputs.outputs]
+        self._classes = [np.array(output.classes) for output in outputs.outputs]
+        self._texts = [dict(zip(output.classes, output.keys, strict=True)) for output in outputs.outputs]
         self._numbers = self._numbers_renderer()
 
     def brief(self, evaluation: Evaluation) -> list[Result]:
@@ -42,17 +44,16 @@ class Renderer:
             for prediction, probabilities in zip(predictions, self._numbers(evaluation), strict=True)
         ]
 
-    def tally(self, evaluation: Evaluation, rows: NDArray[np.bool_]) -> Tally:
-        """Count the chosen rows by (output, label); without a prediction the likeliest label stands for it."""
+    def tally(self, evaluation: Evaluation, finite: NDArray[np.bool_] | None) -> Tally:
+        """Count rows by (output, label), those that are `finite`, or all; of numbers the likeliest label counts."""
         tally: Tally = Counter()
         if self._outputs.form is Form.VALUES:
-            for name in self._names:
-                tally[name, ""] = int(rows.sum())
-            return tally
-        for index, (name, chosen) in enumerate(zip(self._names, self._chosen(evaluation), strict=True)):
-            values, counts = np.unique(chosen[rows], return_counts=True)
-            for value, count in zip(values.tolist(), counts.tolist(), strict=True):
-                tally[name, key_of(self._labels[index].get(value, value))] += count
+            rows = len(_numbers_of(evaluation)[0]) if finite is None else int(finite.sum())
+            return Counter({(name, ""): rows for name in self._names})
+        for name, texts, chosen in zip(self._names, self._texts, self._chosen(evaluation), strict=True):
+            values = (chosen if finite is None else chosen[finite]).tolist()
+            for value, count in Counter(values).items():
+                tally[name, texts[value] if value in texts else key_of(value)] += count
         return tally
 
     def _numbers_renderer(self) -> Callable[[Evaluation], list[Result]]:
@@ -81,20 +82,16 @@ class Renderer:
     def _chosen(self, evaluation: Evaluation) -> list[NDArray[Any]]:
         """Give the class of each row, one array for each output."""
         if self._outputs.threshold is not None:
-            classes = np.array(self._outputs.outputs[0].classes)
-            return [classes[(_numbers_of(evaluation)[0][:, 1] >= self._outputs.threshold).astype(int)]]
+            second = _numbers_of(evaluation)[0][:, 1] >= self._outputs.threshold
+            return [self._classes[0].take(second.astype(int))]
         if evaluation.classes is not None:
             return list(evaluation.classes.T)
         numbers = _numbers_of(evaluation)
         if self._outputs.multilabel:
-            likely = (numbers[0] > 0.5).astype(int).T
-            return [
-                np.array(output.classes)[column] for output, column in zip(self._outputs.outputs, likely, strict=True)
-            ]
-        return [
-            np.array(output.classes)[each.argmax(axis=1)]
-            for output, each in zip(self._outputs.outputs, numbers, strict=True)
-        ]
+            likely = [(column > 0.5).astype(int) for column in numbers[0].T]
+        else:
+            likely = [each.argmax(axis=1) for each in numbers]
+        return [classes.take(places) for classes, places in zip(self._classes, likely, strict=True)]
 
 
 def _numbers_of(evaluation: Evaluation) -> Sequence[NDArray[Any]]:

@@ -117,7 +117,11 @@ class Settings:
         available_cpus, integer(1, 1024), "Worker processes.", shown="the CPU quota of the cgroup, rounded up"
     )
     threads: int = _setting(4, integer(1, 1024), "Threads of a worker's pool.")
-    front: Literal["wsgi"] = _setting("wsgi", choice("wsgi"), "Which front `brinery serve` starts.")
+    front: Literal["wsgi", "asgi"] = _setting(
+        "wsgi",
+        choice("wsgi", "asgi"),
+        "Which front `brinery serve` starts: `wsgi`, the Flask application on threads, or `asgi`, on an event loop.",
+    )
     root_path: str = _setting(
         "",
         ROOT_PATH,

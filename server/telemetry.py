@@ -78,6 +78,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "started": "The model was loaded, tried and warmed up.",
     "library_warning": "A library warned of something for the first time: the kind of warning and its place.",
     "version_mismatch": "The model was pickled by another minor release of scikit-learn, and is served as asked.",
+    "engine_refused": "The compiled engine did not answer as the estimator does; the pickle itself serves.",
     "draining": "The server was asked to stop; it is not ready and goes on answering for the drain delay.",
 }
 

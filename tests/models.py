@@ -16,7 +16,9 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
 from server.bundle import Bundle
-from server.engine import Evaluation
+from server.engine import EngineReport, Evaluation
+from server.engine.parity import Comparison
+from server.engine.timing import Cost
 from server.model import Identity, Model, make_model
 from server.outputs import Form, Output, Outputs
 from server.parameter import Kind, Parameter
@@ -36,6 +38,7 @@ class FakeEvaluator:
     """Gives the same numbers for every row, and keeps the rows that it was asked about."""
 
     name = "fake"
+    serial = False
 
     def __init__(self, numbers: Sequence[float] = (0.25, 0.75), classes: Sequence[Any] = (1,)) -> None:
         self._numbers, self._classes = numbers, classes
@@ -55,9 +58,17 @@ def settings(**given: Any) -> Settings:
 def fake_model(*parameters: Parameter, evaluator: Any = None, outputs: Outputs = PROBABILITIES, **given: Any) -> Model:
     """Make a model of these parameters that answers with fixed numbers."""
     signature = Signature(parameters, ignore_unknown=given.pop("ignore_unknown", False))
-    bundle = Bundle("fake", None, metadata=given.pop("metadata", None), digest="sha256:0")
-    identity = Identity(given.pop("name", "fake"), given.pop("version", 1), bundle.digest)
-    return Model(identity, signature, outputs, evaluator or FakeEvaluator(), bundle)
+    return Model(
+        identity=Identity(given.pop("name", "fake"), given.pop("version", 1), "sha256:0"),
+        signature=signature,
+        outputs=outputs,
+        evaluator=evaluator or FakeEvaluator(),
+        engine=EngineReport("fake", Cost(1e-6, 1e-6), given.pop("shared_rows", 1), Comparison()),
+        estimator_class="Fake",
+        metadata=given.pop("metadata", None) or {},
+        sizes={},
+        sklearn_version=None,
+    )
 
 
 def real_model(estimator: Estimator, **given: Any) -> Model:

@@ -6,11 +6,9 @@ from typing import Final
 import flask
 from werkzeug.wrappers import Response as FlaskResponse
 
-from server.errors import BodyTooLarge, IncompleteBody
-from server.exchange import Endpoint, Exchange, Request, Response, Route
+from server.exchange import READ_ON_FACTOR, Endpoint, Exchange, Request, Route, incomplete, refuse_method, too_large
 
 CHUNK: Final = 65_536
-POLITE_FACTOR: Final = 4  # how many times the limit we read on, so that a caller who writes first can hear the answer
 
 
 def make_blueprint(name: str, routes: Sequence[Route], exchange: Exchange) -> flask.Blueprint:
@@ -28,19 +26,11 @@ def make_blueprint(name: str, routes: Sequence[Route], exchange: Exchange) -> fl
 
 
 def _view(route: Route, exchange: Exchange) -> flask.typing.RouteCallable:
-    endpoints = {**route.endpoints, "OPTIONS": _options(route)}
-    if "GET" in endpoints:
-        endpoints["HEAD"] = endpoints["GET"]
-
     def view() -> FlaskResponse:
-        return answer(exchange, route.rule, endpoints[flask.request.method])
+        endpoint = route.endpoint(flask.request.method)
+        return answer(exchange, route.rule, endpoint or refuse_method(route.allowed))
 
     return view
-
-
-def _options(route: Route) -> Endpoint:
-    headers = [("Allow", ", ".join(route.allowed))]
-    return lambda _: Response(204, headers=list(headers))
 
 
 def answer(exchange: Exchange, route: str, endpoint: Endpoint) -> FlaskResponse:
@@ -73,22 +63,19 @@ def read_body(limit: int) -> bytes:
             # Without a length only a server that ends the stream by itself can be read to the end.
             body: bytes = stream.read(limit + 1) if environ.get("wsgi.input_terminated") else b""
             length = len(body)
-            unread = limit * POLITE_FACTOR
+            unread = limit * READ_ON_FACTOR
         else:
             length = int(announced)
             body = stream.read(max(0, length)) if length <= limit else b""
-            unread = min(length, limit * POLITE_FACTOR)
+            unread = min(length, limit * READ_ON_FACTOR)
         if length > limit:
             _skip(stream, unread)
     except Exception:  # each server's stream has its own errors about framing and connections
-        msg = "The body's framing is broken; send Content-Length, or well-formed chunks."
-        raise IncompleteBody(msg) from None
+        raise incomplete() from None
     if length > limit:
-        msg = f"The body has more than {limit} bytes; send fewer rows in one request."
-        raise BodyTooLarge(msg)
+        raise too_large(limit)
     if len(body) < length:
-        msg = "The body ended before the length that Content-Length announced."
-        raise IncompleteBody(msg)
+        raise incomplete()
     return body
 
 

@@ -40,7 +40,7 @@ def docs_routes(openapi: Mapping[str, Any], swagger: Mapping[str, Any], settings
         Route("/swagger.json", {"GET": _document(swagger)}),
         Route("/api/docs", {"GET": lambda _: Response(200, page, "text/html; charset=utf-8", list(PAGE_HEADERS))}),
         Route("/", {"GET": lambda _: Response(307, b"", "text/plain; charset=utf-8", list(there))}),
-        *(Route(f"/api/docs/assets/{name}", {"GET": _asset(name)}) for name in ASSETS),
+        *(Route(f"/api/docs/assets/{name}", {"GET": _asset(name)}, blocking=True) for name in ASSETS),
     ]
 
 

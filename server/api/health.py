@@ -36,7 +36,7 @@ def health_routes(model: Model, readiness: Readiness) -> Sequence[Route]:
             "components": {
                 "server": {"status": server},
                 "model": {"status": "ready", "name": model.identity.name, "version": model.identity.version_text},
-                "engine": {"status": "ready", "name": model.evaluator.name},
+                "engine": {"status": "ready", "name": model.engine.name},
             },
         }
         return Response(200, orjson.dumps(report))

@@ -35,8 +35,17 @@ def info(model: Model) -> dict[str, Any]:
             "version": identity.version,
             "digest": identity.digest,
             "class": model.estimator_class,
-            "engine": model.evaluator.name,
-            "sklearn_version": model.bundle.sklearn_version,
+            "engine": model.engine.name,
+            "sklearn_version": model.sklearn_version,
+        },
+        "engine": {
+            "name": model.engine.name,
+            "microseconds_first_row": round(model.engine.cost.first_row * 1e6, 1),
+            "microseconds_further_row": round(model.engine.cost.further_row * 1e6, 2),
+            "shared_rows": model.engine.shared_rows,
+            "rows_compared": model.engine.comparison.rows,
+            "largest_difference": model.engine.comparison.largest_difference,
+            "fallback": model.engine.fallback,
         },
         "runtime": dict(runtime_versions()),
         "signature": {
@@ -63,6 +72,6 @@ def metric_labels(model: Model) -> Mapping[str, str]:
         "name": model.identity.name,
         "version": model.identity.version_text,
         "digest": model.identity.digest,
-        "engine": model.evaluator.name,
+        "engine": model.engine.name,
         **{name: versions[name] for name in ("python", "sklearn", "numpy", "brinery")},
     }

@@ -13,4 +13,4 @@ def metrics_routes(telemetry: Telemetry) -> Sequence[Route]:
         media_type, body = telemetry.expose(request.headers.get("Accept", ""))
         return Response(200, body, media_type)
 
-    return [Route("/metrics", {"GET": get})]
+    return [Route("/metrics", {"GET": get}, blocking=True)]

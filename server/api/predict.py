@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from server.admission import Deadline, Slots
+from server.admission import Deadline
 from server.errors import FieldError, InvalidInput
 from server.exchange import Request, Response, Route
 from server.model import Model
@@ -17,9 +17,7 @@ from server.settings import Settings
 from server.telemetry import Telemetry
 
 
-def predict_routes(
-    model: Model, predictor: Predictor, slots: Slots, telemetry: Telemetry, settings: Settings
-) -> Sequence[Route]:
+def predict_routes(model: Model, predictor: Predictor, telemetry: Telemetry, settings: Settings) -> Sequence[Route]:
     """Make the routes that predict and that say what can be sent."""
     listing = orjson.dumps(params(model))
 
@@ -36,12 +34,12 @@ def predict_routes(
         batch = predictor.parse(body, lenient=lenient)
         parsed = time.perf_counter()
         request.rows = len(batch.rows)
-        with slots.one(deadline):
-            deadline.check()
-            entered = time.perf_counter()
-            evaluation = predictor.evaluate(batch, full=full)
+        deadline.check()  # no work for an answer that comes too late
+        try:
+            evaluation = predictor.evaluate(batch, full=full, timeout=deadline.remaining())
+        except TimeoutError:
+            raise deadline.exceeded() from None
         evaluated = time.perf_counter()
-        deadline.check()
         answer = predictor.render(
             batch,
             evaluation,
@@ -50,8 +48,10 @@ def predict_routes(
             full=full,
         )
         deadline.check()
-        request.timings |= {"parse": parsed - start, "queue": entered - parsed, "model": evaluated - entered}
-        telemetry.predicted(answer.rows, answer.tally, evaluated - entered)
+        seconds = evaluated - parsed - evaluation.waited
+        request.timings["queue"] = request.timings.get("queue", 0.0) + evaluation.waited
+        request.timings |= {"parse": parsed - start, "model": seconds}
+        telemetry.predicted(answer.rows, answer.tally, seconds)
         telemetry.rejected(type_of(failure).slug for failure in answer.failures)
         return Response(200, answer.body, headers=[("Preference-Applied", "handling=lenient")] if batch.lenient else [])
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import orjson
 import sklearn
 
-from server.app import example_of
+from server.application import example_of
 from server.bundle import is_other_version, read_bundle
 from server.model import Model, make_model
 from server.outputs import Form
@@ -23,6 +23,7 @@ def check(folder: Path, settings: Settings) -> str:
     answer = example_of(Predictor(model, max_rows=settings.max_rows), model)
     other = is_other_version(bundle.sklearn_version)
     sizes = ", ".join(f"{name} {_size(size)}" for name, size in (bundle.sizes or {}).items())
+    cost = model.engine.cost
     width = max(len(parameter.name) for parameter in model.signature.parameters)
     lines = [
         f"{model.identity.name}, version {model.identity.version}",
@@ -31,7 +32,8 @@ def check(folder: Path, settings: Settings) -> str:
         f"  estimator   {model.estimator_class}",
         f"  pickled by  scikit-learn {bundle.sklearn_version or '(it does not say)'}; {sklearn.__version__} runs here",
         *(["  beware      another minor release of scikit-learn may answer differently"] if other else []),
-        f"  engine      {model.evaluator.name}",
+        f"  engine      {_say_engine(model)}",
+        f"  a row takes {cost.first_row * 1e6:.0f} us alone, {cost.further_row * 1e6:.1f} us in a batch",
         "  parameters",
         *(f"    {each.name:{width}}  {_say(each)}" for each in model.signature.parameters),
         f"  answer      {_say_answer(model)}",
@@ -60,6 +62,16 @@ def _say_answer(model: Model) -> str:
         (f"{each.name}: " if outputs.several else "") + ", ".join(each.keys[:SHOWN_LABELS]) for each in outputs.outputs
     ]
     return f"{outputs.form.value} of " + "; ".join(said)
+
+
+def _say_engine(model: Model) -> str:
+    engine = model.engine
+    if engine.fallback is not None:
+        return f"{engine.name}: {engine.fallback}"
+    if not engine.comparison.rows:
+        return engine.name
+    same = "to the last bit" if engine.comparison.largest_difference == 0 else "within 1e-12"
+    return f"{engine.name}; equal to the estimator {same}"
 
 
 def _size(count: int) -> str:

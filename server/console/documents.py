@@ -4,7 +4,7 @@ from pathlib import Path
 
 import orjson
 
-from server.app import example_of
+from server.application import example_of
 from server.bundle import read_bundle
 from server.model import make_model
 from server.openapi import openapi_document

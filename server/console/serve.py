@@ -27,11 +27,12 @@ def serve(given: Mapping[str, str]) -> NoReturn:
     """
     environ = dict(os.environ)
     environ.update({option.variable: given[option.name] for option in options() if option.name in given})
-    _check_address(Settings.from_environ(environ))
+    settings = Settings.from_environ(environ)
+    _check_address(settings)
     for variable in NUMERIC_THREADS:
         environ.setdefault(variable, "1")
     environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder(environ.get("PROMETHEUS_MULTIPROC_DIR"))
-    command = [sys.executable, "-m", "gunicorn", "-c", "python:server.gunicorn_conf", "server.wsgi:app"]
+    command = [sys.executable, "-m", "gunicorn", "-c", "python:server.gunicorn_conf", f"server.{settings.front}:app"]
     os.execve(sys.executable, command, environ)  # noqa: S606  # our own interpreter, no shell
 
 

@@ -12,7 +12,7 @@ from server.signature import Row
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The estimator's own numbers for some rows.
+    """The estimator's own numbers for some rows, after `waited` seconds for the engine to be free.
 
     `numbers` holds one array of shape (rows, columns) for each output: the probabilities of its classes; a
     regressor has one array with a column for each output; None for an estimator that only predicts.
@@ -21,6 +21,12 @@ class Evaluation:
 
     numbers: Sequence[NDArray[Any]] | None = None
     classes: NDArray[Any] | None = None
+    waited: float = 0.0
+
+    @property
+    def is_finite(self) -> bool:
+        """Tell whether all numbers are finite."""
+        return all(np.isfinite(numbers).all() for numbers in self.numbers or ())
 
     def finite_rows(self, count: int) -> NDArray[np.bool_]:
         """Tell for each of `count` rows whether all of its numbers are finite."""
@@ -29,11 +35,23 @@ class Evaluation:
             finite &= np.isfinite(numbers).all(axis=1)
         return finite
 
+    def part(self, start: int, stop: int) -> "Evaluation":
+        """Give the evaluation of some of the rows."""
+        return Evaluation(
+            numbers=None if self.numbers is None else [numbers[start:stop] for numbers in self.numbers],
+            classes=None if self.classes is None else self.classes[start:stop],
+        )
+
 
 class Evaluator(Protocol):
-    """Evaluates rows of codes, in the order of the signature. Safe to call from several threads."""
+    """Evaluates rows of codes, in the order of the signature.
+
+    One that is `serial` may be called only once at a time: scikit-learn swaps the process's warning filters while it
+    predicts, which two threads at once leave broken. Any other is safe to call from several threads.
+    """
 
     name: str
+    serial: bool
 
     def evaluate(self, rows: Sequence[Row], *, with_classes: bool = False) -> Evaluation:
         """Evaluate at least one row; `with_classes` asks for the predicted classes beside the probabilities.

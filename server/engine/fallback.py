@@ -19,6 +19,7 @@ class FallbackEvaluator:
     """Calls the estimator's own `predict_proba` or `predict` on rows in the form that it was fitted on."""
 
     name = "pickle"
+    serial = True
 
     def __init__(self, estimator: Estimator, parameters: Sequence[Parameter], shape: Shape, form: Form) -> None:
         self._estimator = estimator
@@ -33,15 +34,7 @@ class FallbackEvaluator:
         """Evaluate rows; see `Evaluator`."""
         # Overflow shows as a number that is not finite, which the caller looks for; a warning would only be noise.
         with np.errstate(all="ignore"):
-            x = self.matrix(rows)
-            if self._form is Form.PREDICTION:
-                return Evaluation(classes=_two_dimensional(self._estimator.predict(x), len(rows)))
-            if self._form is Form.VALUES:
-                return Evaluation(numbers=[_numbers(self._estimator.predict(x), len(rows))])
-            given = self._estimator.predict_proba(x)
-            numbers = [_numbers(each, len(rows)) for each in (given if isinstance(given, list) else [given])]
-            classes = _two_dimensional(self._estimator.predict(x), len(rows)) if with_classes else None
-        return Evaluation(numbers=numbers, classes=classes)
+            return ask(self._estimator, self.matrix(rows), self._form, with_classes=with_classes)
 
     def matrix(self, rows: Sequence[Row]) -> pd.DataFrame | NDArray[Any] | list[Code]:
         """Give the rows in the form that the estimator was fitted on: a DataFrame, an array, or a list of texts."""
@@ -51,6 +44,19 @@ class FallbackEvaluator:
             return np.array(rows, dtype=self._dtype)
         columns = zip(self._names, self._dtypes, zip(*rows, strict=True), strict=True)
         return pd.DataFrame({name: pd.Series(column, dtype=dtype) for name, dtype, column in columns})
+
+
+def ask(estimator: Estimator, x: Any, form: Form, *, with_classes: bool) -> Evaluation:  # noqa: ANN401
+    """Ask the estimator itself, for rows in the form that it was fitted on, for what its form of answer needs."""
+    count = len(x)
+    if form is Form.PREDICTION:
+        return Evaluation(classes=_two_dimensional(estimator.predict(x), count))
+    if form is Form.VALUES:
+        return Evaluation(numbers=[_numbers(estimator.predict(x), count)])
+    given = estimator.predict_proba(x)
+    numbers = [_numbers(each, count) for each in (given if isinstance(given, list) else [given])]
+    classes = _two_dimensional(estimator.predict(x), count) if with_classes else None
+    return Evaluation(numbers=numbers, classes=classes)
 
 
 def _dtype(parameter: Parameter) -> type:

@@ -36,7 +36,7 @@ def test_the_model_is_named(crime: FlaskClient) -> None:
     assert model["digest"].startswith("sha256:")
     assert len(model["digest"]) == len("sha256:") + 64
     assert model["class"] == "RandomForestClassifier"
-    assert model["engine"] == "pickle"
+    assert model["engine"] == "forest"
     assert model["sklearn_version"].split(".")[:2] == version("scikit-learn").split(".")[:2]
 
 

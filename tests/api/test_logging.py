@@ -139,9 +139,11 @@ def test_the_start_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     serve(Moody(), metadata={"name": "größe", "version": "1.0"}, log_level="info")
     written = line(capsys)
     assert written.pop("timestamp")
+    assert written.pop("microseconds_of_a_row") > 0
     assert written == {
         "event": "started",
         "level": "info",
+        "rows_compared": 0,
         "model": "größe",
         "model_version": "1.0",
         "engine": "pickle",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV2SpecValidator, OpenAPIV31SpecValidator
 
-from server.app import example_of
+from server.application import example_of
 from server.openapi import openapi_document
 from server.outputs import Form, Output, Outputs
 from server.predictor import Predictor

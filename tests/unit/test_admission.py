@@ -1,12 +1,11 @@
-"""Readiness, deadlines and slots."""
+"""Readiness and deadlines."""
 
 import os
-import threading
 import time
 
 import pytest
 
-from server.admission import Deadline, Readiness, Slots
+from server.admission import Deadline, Readiness
 from server.errors import DeadlineExceeded
 
 
@@ -44,36 +43,6 @@ def test_passed_deadline() -> None:
         deadline.check()
 
 
-def test_slots_bound_what_goes_on_at_once() -> None:
-    """No more than the slots are held at once; whoever finds none waits until his deadline."""
-    slots = Slots(1)
-    with slots.one(Deadline(1)), pytest.raises(DeadlineExceeded), slots.one(Deadline(0.01)):
-        pass
-    with slots.one(Deadline(0.01)):
-        pass
-
-
-def test_slot_is_given_back_after_an_error() -> None:
-    """An error inside gives the slot back."""
-    slots = Slots(1)
-    with pytest.raises(ValueError, match="inside"), slots.one(Deadline(1)):
-        raise ValueError("inside")
-    with slots.one(Deadline(0.01)):
-        pass
-
-
-def test_waiting_gets_the_next_slot() -> None:
-    """Whoever waits goes on as soon as a slot is free."""
-    slots, entered = Slots(1), threading.Event()
-
-    def wait() -> None:
-        with slots.one(Deadline(10)):
-            entered.set()
-
-    thread = threading.Thread(target=wait)
-    with slots.one(Deadline(1)):
-        thread.start()
-        time.sleep(0.02)
-        assert not entered.is_set()
-    thread.join(5)
-    assert entered.is_set()
+def test_deadline_since() -> None:
+    """A deadline may have begun before it was made."""
+    assert Deadline(60, since=time.perf_counter() - 50).remaining() <= 10

@@ -87,7 +87,8 @@ def test_headers() -> None:
     assert headers["X-Model-Name"] == "Crime %C3%A9"
     assert headers["X-Model-Version"] == "2"
     assert headers["X-Content-Type-Options"] == "nosniff"
-    parse, total = headers["Server-Timing"].split(", ")
+    queue, parse, total = headers["Server-Timing"].split(", ")
+    assert queue.startswith("queue;dur=")
     assert parse == "parse;dur=1.500"
     assert total.startswith("total;dur=")
 

@@ -38,6 +38,7 @@ class Halves:
     """Gives half of a row's number as a probability, which is not a finite number for some."""
 
     name = "halves"
+    serial = False
 
     def evaluate(self, rows: Sequence[Row], *, with_classes: bool = False) -> Evaluation:
         halves = np.array([[float(row[0] or math.nan) / 2] * 2 for row in rows])

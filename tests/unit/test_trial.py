@@ -21,6 +21,7 @@ class Picky:
     """An evaluator that fails where a code does not please it."""
 
     name = "picky"
+    serial = False
 
     def __init__(self, takes: Callable[[Any], bool], *, raises: bool = True) -> None:
         self._takes, self._raises = takes, raises
@@ -116,6 +117,7 @@ def test_sums_are_tried() -> None:
 
     class Sum:
         name = "sum"
+        serial = False
 
         def evaluate(self, rows: Sequence[Row], *, with_classes: bool = False) -> Evaluation:  # noqa: ARG002  # the protocol has it
             with np.errstate(all="ignore"):

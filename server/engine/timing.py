@@ -1,0 +1,49 @@
+"""What an engine costs: measured at boot, so that what is slow is known before it is asked for."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from server.engine.evaluator import Evaluator
+from server.signature import Row
+
+RUNS: Final = 5
+BATCH: Final = 64
+BUDGET: Final = 0.1  # seconds for one measurement, where a single run does not take longer
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Seconds that an evaluation takes: `first_row` of a row alone, `further_row` of each other row of a batch."""
+
+    first_row: float
+    further_row: float
+
+    def of(self, rows: int) -> float:
+        """Estimate the seconds that this many rows take; 0 of none."""
+        return self.first_row + (rows - 1) * self.further_row if rows else 0.0
+
+
+def cost_of(evaluator: Evaluator, row: Row) -> Cost:
+    """Measure an engine on one row, alone and repeated; the least of some runs counts."""
+    one = _least(evaluator, [row])
+    count = min(BATCH, max(2, int(BUDGET / one)))
+    try:
+        many = _least(evaluator, [row] * count)
+    except Exception:  # it takes rows only one by one
+        return Cost(one, one)
+    return Cost(one, max(0.0, many - one) / (count - 1))
+
+
+def _least(evaluator: Evaluator, rows: Sequence[Row]) -> float:
+    """Give the seconds of the fastest of some runs, of fewer where they are long."""
+    least, total = float("inf"), 0.0
+    for _ in range(RUNS):
+        start = time.perf_counter()
+        evaluator.evaluate(rows)
+        took = time.perf_counter() - start
+        least, total = min(least, took), total + took
+        if total > BUDGET:
+            break
+    return least
