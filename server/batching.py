@@ -48,15 +48,16 @@ class Batcher:
         ticket = _Ticket(rows, with_classes=with_classes)
         with self._queue:
             self._waiting.append(ticket)
-        if not self._free.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+        if self._free.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+            try:
+                while not ticket.done:
+                    self._lead()
+            finally:
+                self._free.release()
+        elif not ticket.done:
             with self._queue, contextlib.suppress(ValueError):  # it may be evaluated just now, for nobody
                 self._waiting.remove(ticket)
             raise TimeoutError
-        try:
-            while not ticket.done:
-                self._lead()
-        finally:
-            self._free.release()
         if ticket.error is not None:
             raise ticket.error
         assert ticket.evaluation is not None, "it is done"
