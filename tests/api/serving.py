@@ -1,4 +1,4 @@
-"""Serves an estimator behind Flask's test client, and reads what comes back."""
+"""Serves an estimator behind a test client of either front, and reads what comes back."""
 
 import json
 import re
@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from werkzeug.test import Client, TestResponse
 
-from server.app import create_app
 from server.bundle import Bundle
 from server.settings import Settings
+from tests.api.fronts import Fronts
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXAMPLES = {
@@ -23,6 +22,7 @@ EXAMPLES = {
 }
 ANSWER_HEADERS = ("X-Request-ID", "X-Model-Name", "X-Model-Version", "Server-Timing")
 MAX_PROBLEM_BYTES = 8 * 1024
+FRONTS = Fronts()  # the one that is tested just now: see the fixture `front`
 GOOD = {"month": 6, "force": "Thames Valley Police", "crime": "Bicycle theft"}
 
 
@@ -33,26 +33,26 @@ def serve(
     labels: Any = None,
     metadata: Mapping[str, Any] | None = None,
     **settings: Any,
-) -> FlaskClient:
+) -> Client:
     """Serve an estimator as if it had been read from a bundle's folder."""
     bundle = Bundle(
         name="model", estimator=estimator, lookup=lookup, labels=labels, metadata=metadata, digest="sha256:0"
     )
-    return create_app(Settings(**({"log_level": "error"} | settings)), bundle=bundle).test_client()
+    return FRONTS.client(Settings(**({"log_level": "error"} | settings)), bundle)
 
 
-def serve_folder(folder: Path, **settings: Any) -> FlaskClient:
+def serve_folder(folder: Path, **settings: Any) -> Client:
     """Serve the bundle in a folder."""
-    return create_app(Settings(bundle=folder, **({"log_level": "error"} | settings))).test_client()
+    return FRONTS.client(Settings(bundle=folder, **({"log_level": "error"} | settings)))
 
 
-def post(client: FlaskClient, body: bytes | str, path: str = "/api/predict", **headers: str) -> TestResponse:
+def post(client: Client, body: bytes | str, path: str = "/api/predict", **headers: str) -> TestResponse:
     """Post a body, JSON unless a header says otherwise; underscores in the headers' names are dashes."""
     named = {"Content-Type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
     return client.post(path, data=body, headers=named)
 
 
-def predict(client: FlaskClient, value: object, path: str = "/api/predict", **headers: str) -> Any:
+def predict(client: Client, value: object, path: str = "/api/predict", **headers: str) -> Any:
     """Post a value that must be accepted; give the answer's own."""
     response = post(client, json.dumps(value), path, **headers)
     assert response.status_code == 200, response.text

@@ -27,6 +27,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from server.errors import BundleError
 from tests.api.estimators import ARRAY, BINARY, CASES, DATED, Case
+from tests.api.fronts import BEFORE_ANY
 from tests.api.rows import draw_row
 from tests.api.serving import post, predict, problem, serve
 
@@ -299,6 +300,7 @@ def _of_classes(*classes: Any) -> Any:
     return made
 
 
+@BEFORE_ANY
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(
     ("make", "why"), [pytest.param(make, why, id=name) for name, (make, why) in UNSERVABLE.items()]

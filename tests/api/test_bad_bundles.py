@@ -21,11 +21,9 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from server.app import create_app
 from server.errors import BundleError
-from server.settings import Settings
 from tests.api.estimators import ARRAY, BINARY, FRAME, NUMBER, NUMERIC_FRAME, SEVERAL, TERNARY
-from tests.api.serving import EXAMPLES
+from tests.api.serving import EXAMPLES, predict, serve_folder
 
 MINOR = sklearn.__version__.rpartition(".")[0]
 COUNTED = ["a", "b", "c", "d"]
@@ -65,7 +63,7 @@ def refusal(folder: Path, **settings: Any) -> BundleError:
     """Try to serve a folder; give the error, which must be one line for people."""
     start = time.process_time()
     with pytest.raises(BundleError) as caught:
-        create_app(Settings(bundle=folder, log_level="error", **settings))
+        serve_folder(folder, **settings)
     assert time.process_time() - start < 5
     text = str(caught.value)
     assert "\n" not in text
@@ -284,10 +282,8 @@ def test_labels(tmp_path: Path, make: Callable[[], Any], labels: Any, why: str) 
 
 def test_the_older_name_of_the_labels(tmp_path: Path) -> None:
     """`flags.pkl` is read where there is no `labels.pkl`, and told of under its own name."""
-    app = create_app(Settings(bundle=write(tmp_path, flags=["no", "yes"]), log_level="error"))
-    answer = app.test_client().post("/api/predict", json={f"x{index}": 1 for index in range(4)}).json
-    assert answer is not None
-    assert list(answer) == ["no", "yes"]
+    client = serve_folder(write(tmp_path, flags=["no", "yes"]))
+    assert list(predict(client, {f"x{index}": 1 for index in range(4)})) == ["no", "yes"]
     (tmp_path / "flags.pkl").write_bytes(b"no pickle")
     assert "flags.pkl cannot be unpickled" in str(refusal(tmp_path))
 
@@ -305,7 +301,7 @@ def test_another_scikit_learn(tmp_path: Path, version: str) -> None:
 def test_another_scikit_learn_may_be_tried(tmp_path: Path) -> None:
     """With the setting the model is tried, and info says who pickled it."""
     folder = write(tmp_path, model=other_version("1.3.2"))
-    client = create_app(Settings(bundle=folder, version_mismatch="warn", log_level="error")).test_client()
+    client = serve_folder(folder, version_mismatch="warn")
     info = client.get("/api/info").json
     assert info is not None
     assert info["model"]["sklearn_version"] == "1.3.2"
@@ -313,7 +309,7 @@ def test_another_scikit_learn_may_be_tried(tmp_path: Path) -> None:
 
 def test_a_patch_release_is_no_other(tmp_path: Path) -> None:
     """Patch releases read each other's models."""
-    create_app(Settings(bundle=write(tmp_path, model=other_version(f"{MINOR}.99")), log_level="error"))
+    serve_folder(write(tmp_path, model=other_version(f"{MINOR}.99")))
 
 
 @pytest.mark.parametrize(
@@ -323,7 +319,7 @@ def test_compressed_models_are_judged_alike(tmp_path: Path, compress: tuple[str,
     """A compressed model is served, and its version is seen through the compression."""
     write(tmp_path, model=None)
     joblib.dump(classifier(), tmp_path / "model.pkl", compress=compress)
-    client = create_app(Settings(bundle=tmp_path, log_level="error")).test_client()
+    client = serve_folder(tmp_path)
     info = client.get("/api/info").json
     assert info is not None
     assert info["model"]["sklearn_version"] == sklearn.__version__

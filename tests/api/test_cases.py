@@ -4,8 +4,7 @@ import json
 import time
 
 import pytest
-from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from werkzeug.test import Client, TestResponse
 
 from tests.api.serving import check_headers, problem
 from tests.cases import BELOW_THE_APPLICATION, Case, bad_inputs, requests
@@ -14,7 +13,7 @@ CASES = [case for case in (*requests(), *bad_inputs()) if case.group not in BELO
 SECONDS = 2
 
 
-def send(client: FlaskClient, case: Case) -> TestResponse:
+def send(client: Client, case: Case) -> TestResponse:
     """Send a case as it stands in the table."""
     path, _, query = case.path.partition("?")
     # The client would take what comes after two slashes for a host.
@@ -30,7 +29,7 @@ def send(client: FlaskClient, case: Case) -> TestResponse:
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.id) for case in CASES])
-def test_case(case: Case, crime: FlaskClient) -> None:
+def test_case(case: Case, crime: Client) -> None:
     """A request of the table gets an allowed answer, soon and small, in our own form where it is an error."""
     start = time.process_time()
     response = send(crime, case)
@@ -55,7 +54,7 @@ def test_case(case: Case, crime: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.id) for case in CASES if "X-Request-ID" in case.headers])
-def test_case_keeps_sane_ids_only(case: Case, crime: FlaskClient) -> None:
+def test_case_keeps_sane_ids_only(case: Case, crime: Client) -> None:
     """The caller's id comes back if it is sane; otherwise the answer has a new one."""
     given, answered = case.headers["X-Request-ID"], send(crime, case).headers["X-Request-ID"]
     assert (answered == given) == (case.name == "request_id_sane")
@@ -71,7 +70,7 @@ def test_the_table_is_whole() -> None:
     assert len(requests()) > 500
 
 
-def test_answers_are_json(crime: FlaskClient) -> None:
+def test_answers_are_json(crime: Client) -> None:
     """What is accepted is answered in JSON, the two probabilities of which are one together."""
     for case in requests():
         if case.group == "accepted" and case.path == "/api/predict" and "Prefer" not in case.headers:

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from flask.testing import FlaskClient
+from werkzeug.test import Client
 
 from tests.api.moody import Moody
 from tests.api.serving import post, problem, serve
@@ -13,13 +13,13 @@ ALLOWED = ("https://app.example", "http://localhost:3000")
 
 
 @pytest.fixture(scope="module")
-def some() -> FlaskClient:
+def some(front: str) -> Client:
     """Two origins may call."""
     return serve(Moody(), cors_origins=ALLOWED)
 
 
 @pytest.fixture(scope="module")
-def everybody() -> FlaskClient:
+def everybody(front: str) -> Client:
     """Every origin may call."""
     return serve(Moody(), cors_origins=("*",))
 
@@ -35,7 +35,7 @@ def test_by_default_nobody_may() -> None:
 
 
 @pytest.mark.parametrize("origin", ALLOWED)
-def test_an_allowed_origin_is_named(some: FlaskClient, origin: str) -> None:
+def test_an_allowed_origin_is_named(some: Client, origin: str) -> None:
     """A listed origin is given back, errors included, and caches are told."""
     for response in (
         post(some, '{"x0":1}', Origin=origin),
@@ -49,7 +49,7 @@ def test_an_allowed_origin_is_named(some: FlaskClient, origin: str) -> None:
             assert name in exposed
 
 
-def test_a_preflight_is_answered(some: FlaskClient) -> None:
+def test_a_preflight_is_answered(some: Client) -> None:
     """A preflight says methods and headers, without a body."""
     response = some.options("/api/predict", headers={"Origin": ALLOWED[0], **PREFLIGHT})
     assert response.status_code == 204
@@ -76,7 +76,7 @@ def test_a_preflight_is_answered(some: FlaskClient) -> None:
         "",
     ],
 )
-def test_other_origins_are_not(some: FlaskClient, origin: str) -> None:
+def test_other_origins_are_not(some: Client, origin: str) -> None:
     """Any other origin gets the answer without leave to read it; caches are told that it depends."""
     for response in (
         post(some, '{"x0":1}', Origin=origin),
@@ -87,7 +87,7 @@ def test_other_origins_are_not(some: FlaskClient, origin: str) -> None:
         assert "Origin" in response.headers["Vary"]
 
 
-def test_everybody_may_with_a_star(everybody: FlaskClient) -> None:
+def test_everybody_may_with_a_star(everybody: Client) -> None:
     """With `*` every origin may read, never with credentials."""
     response = post(everybody, '{"x0":1}', Origin="https://any.example")
     assert response.headers["Access-Control-Allow-Origin"] == "*"
@@ -95,7 +95,7 @@ def test_everybody_may_with_a_star(everybody: FlaskClient) -> None:
     assert everybody.options("/api/predict", headers={"Origin": "null"}).headers["Access-Control-Allow-Origin"] == "*"
 
 
-def test_requests_without_an_origin_are_as_ever(everybody: FlaskClient, some: FlaskClient) -> None:
+def test_requests_without_an_origin_are_as_ever(everybody: Client, some: Client) -> None:
     """A client that is no browser sees no difference."""
     for client in (everybody, some):
         response = post(client, json.dumps({"x0": 1}))
@@ -103,6 +103,6 @@ def test_requests_without_an_origin_are_as_ever(everybody: FlaskClient, some: Fl
         assert "Access-Control-Allow-Origin" not in response.headers
 
 
-def test_a_preflight_for_no_route_is_a_problem(some: FlaskClient) -> None:
+def test_a_preflight_for_no_route_is_a_problem(some: Client) -> None:
     """CORS makes no route."""
     problem(some.options("/nowhere", headers={"Origin": ALLOWED[0], **PREFLIGHT}), 404)

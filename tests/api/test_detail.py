@@ -3,8 +3,8 @@
 import random
 
 import pytest
-from flask.testing import FlaskClient
 from sklearn.tree import DecisionTreeClassifier
+from werkzeug.test import Client
 
 from tests.api.estimators import CASES
 from tests.api.rows import draw_row
@@ -13,7 +13,7 @@ from tests.api.serving import GOOD, post, predict, problem, serve
 FULL = "/api/predict?detail=full"
 
 
-def test_the_whole_answer(crime: FlaskClient) -> None:
+def test_the_whole_answer(crime: Client) -> None:
     """The whole answer has an id, the model, the prediction, and the probabilities of the brief one."""
     answer = predict(crime, GOOD, FULL, X_Request_ID="a-1")
     assert list(answer) == ["id", "model", "prediction", "probabilities"]
@@ -27,20 +27,20 @@ def test_the_whole_answer(crime: FlaskClient) -> None:
     assert answer["model"]["version"] == "1", "text; info has the number that the metadata has"
 
 
-def test_each_row_has_an_id_of_its_own(crime: FlaskClient) -> None:
+def test_each_row_has_an_id_of_its_own(crime: Client) -> None:
     """In a batch the ids are the request's with the position behind it."""
     answers = predict(crime, [GOOD] * 3, FULL, X_Request_ID="b")
     assert [answer["id"] for answer in answers] == ["b/0", "b/1", "b/2"]
 
 
-def test_positions_of_a_lenient_batch_are_those_of_the_request(crime: FlaskClient) -> None:
+def test_positions_of_a_lenient_batch_are_those_of_the_request(crime: Client) -> None:
     """A refused row keeps its position: the ids of the others are not moved."""
     items = predict(crime, [GOOD, {}, GOOD], FULL, X_Request_ID="c", Prefer="handling=lenient")
     assert [item.get("result", {}).get("id") for item in items] == ["c/0", None, "c/2"]
     assert items[2]["result"]["model"]["name"] == "crime"
 
 
-def test_a_regressor_has_values(wine: FlaskClient) -> None:
+def test_a_regressor_has_values(wine: Client) -> None:
     """A regressor's numbers stand in `values`."""
     document = wine.get("/openapi.json").json
     assert document is not None
@@ -81,7 +81,7 @@ def test_labels_cannot_collide_with_members() -> None:
 
 
 @pytest.mark.parametrize("query", ["detail=", "detail=FULL", "detail=full&detail=full", "detail=brief", "detail"])
-def test_unknown_details_are_refused(crime: FlaskClient, query: str) -> None:
+def test_unknown_details_are_refused(crime: Client, query: str) -> None:
     """Any other value of `detail` is refused, and the pointer names the query's parameter."""
     document = problem(post(crime, "not even JSON", f"/api/predict?{query}"), 422)
     assert document["errors"] == [

@@ -10,27 +10,28 @@ from urllib.parse import urljoin, urlsplit
 import jsonschema
 import numpy as np
 import pytest
-from flask.testing import FlaskClient
 from openapi_spec_validator import OpenAPIV2SpecValidator, OpenAPIV31SpecValidator, validate
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from werkzeug.test import Client
 
 from tests.api.estimators import CASES, COUNTS, TEXT
+from tests.api.fronts import application_of
 from tests.api.moody import Moody
 from tests.api.serving import EXAMPLES, GOOD, post, predict, serve, serve_folder
 from tests.cases import requests
 
 
-def of_case(name: str) -> FlaskClient:
+def of_case(name: str) -> Client:
     """Serve one of the estimators."""
     case = CASES[name]
     return serve(case.fitted(), lookup=case.lookup, labels=case.labels)
 
 
-def _tree(**options: Any) -> FlaskClient:
+def _tree(**options: Any) -> Client:
     return serve(DecisionTreeClassifier(max_depth=3).fit(COUNTS, TEXT), **options)
 
 
-ODD: dict[str, Callable[[], FlaskClient]] = {
+ODD: dict[str, Callable[[], Client]] = {
     **{name: lambda name=name: serve_folder(EXAMPLES[name]) for name in EXAMPLES},  # type: ignore[misc]  # bound early
     **{
         name: lambda name=name: of_case(name)  # type: ignore[misc]  # bound early
@@ -89,13 +90,13 @@ ODD: dict[str, Callable[[], FlaskClient]] = {
 
 
 @pytest.fixture(scope="module", params=sorted(ODD))
-def client(request: pytest.FixtureRequest) -> FlaskClient:
+def client(front: str, request: pytest.FixtureRequest) -> Client:
     """The examples, and models with everything that a document could stumble over."""
-    made: FlaskClient = ODD[request.param]()
+    made: Client = ODD[request.param]()
     return made
 
 
-def document(client: FlaskClient, name: str = "openapi") -> Any:
+def document(client: Client, name: str = "openapi") -> Any:
     """Read a document."""
     response = client.get(f"/{name}.json")
     assert response.status_code == 200
@@ -103,7 +104,7 @@ def document(client: FlaskClient, name: str = "openapi") -> Any:
     return response.json
 
 
-def test_openapi_is_valid(client: FlaskClient) -> None:
+def test_openapi_is_valid(client: Client) -> None:
     """The OpenAPI 3.1 document passes the validator."""
     read = document(client)
     assert next(iter(read)) == "openapi"
@@ -111,7 +112,7 @@ def test_openapi_is_valid(client: FlaskClient) -> None:
     validate(read, cls=OpenAPIV31SpecValidator)
 
 
-def test_swagger_is_valid(client: FlaskClient) -> None:
+def test_swagger_is_valid(client: Client) -> None:
     """The Swagger 2.0 document passes the validator."""
     read = document(client, "swagger")
     assert next(iter(read)) == "swagger"
@@ -119,13 +120,13 @@ def test_swagger_is_valid(client: FlaskClient) -> None:
     validate(read, cls=OpenAPIV2SpecValidator)
 
 
-def test_every_schema_is_a_json_schema(client: FlaskClient) -> None:
+def test_every_schema_is_a_json_schema(client: Client) -> None:
     """Each component is a schema of JSON Schema 2020-12."""
     for schema in document(client)["components"]["schemas"].values():
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
-def test_the_examples_are_true(client: FlaskClient) -> None:
+def test_the_examples_are_true(client: Client) -> None:
     """The example of the request is accepted, is what the schema says, and is answered by the example of the answer."""
     read = document(client)
     operation = read["paths"]["/api/predict"]["post"]
@@ -139,7 +140,7 @@ def test_the_examples_are_true(client: FlaskClient) -> None:
     assert swagger["paths"]["/api/predict"]["post"]["responses"]["200"]["examples"] == {"application/json": shown}
 
 
-def test_answers_are_what_the_schema_says(client: FlaskClient) -> None:
+def test_answers_are_what_the_schema_says(client: Client) -> None:
     """Brief, whole, lenient and refused answers are all described."""
     read = document(client)
     operation = read["paths"]["/api/predict"]["post"]
@@ -165,7 +166,7 @@ def resolved(read: Mapping[str, Any], schema: Any) -> jsonschema.Draft202012Vali
     return jsonschema.Draft202012Validator({**schema, "components": read["components"]})
 
 
-def test_every_route_is_described(crime: FlaskClient) -> None:
+def test_every_route_is_described(crime: Client) -> None:
     """The paths and methods of the document are those that the application has, but for the page's own files."""
     described = {
         (path, method.upper())
@@ -173,16 +174,17 @@ def test_every_route_is_described(crime: FlaskClient) -> None:
         for method in operations
         if method != "parameters"
     }
-    routes = {
-        (rule.rule, method)
-        for rule in crime.application.url_map.iter_rules()
-        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        if "/assets/" not in rule.rule
+    served = {
+        (route.rule, method)
+        for routes in application_of(crime).routes.values()
+        for route in routes
+        for method in route.endpoints
+        if "/assets/" not in route.rule
     }
-    assert described == routes
+    assert described == served
 
 
-def test_statuses_of_the_table_are_described(crime: FlaskClient) -> None:
+def test_statuses_of_the_table_are_described(crime: Client) -> None:
     """Each status that the table of cases expects of a described route is described."""
 
     paths = document(crime)["paths"]
@@ -192,14 +194,14 @@ def test_statuses_of_the_table_are_described(crime: FlaskClient) -> None:
             assert str(case.expect[0]) in operation["responses"], (case.id, case.expect)
 
 
-def test_operations_have_names_of_their_own(crime: FlaskClient) -> None:
+def test_operations_have_names_of_their_own(crime: Client) -> None:
     """Each operation has an id and a summary, so that clients can be made from the document."""
     operations = [each for path in document(crime)["paths"].values() for each in path.values()]
     assert len({each["operationId"] for each in operations}) == len(operations)
     assert all(each["summary"] and each["tags"] for each in operations)
 
 
-def test_the_crime_models_input_to_the_letter(crime: FlaskClient) -> None:
+def test_the_crime_models_input_to_the_letter(crime: Client) -> None:
     """An integer with its bounds and two enums, all required, nothing else."""
     schema = document(crime)["components"]["schemas"]["Input"]
     assert schema["required"] == list(schema["properties"]) == ["month", "force", "crime"]
@@ -216,14 +218,14 @@ def test_limits_are_described() -> None:
     assert (array["minItems"], array["maxItems"]) == (1, 7)
 
 
-def test_swagger_says_null_in_its_own_way(adult: FlaskClient) -> None:
+def test_swagger_says_null_in_its_own_way(adult: Client) -> None:
     """Swagger 2.0 has no null: `x-nullable` stands for it, and no type is a list."""
     text = adult.get("/swagger.json").text
     assert '"x-nullable":true' in text
     assert not re.search(r'"type":\[', text)
 
 
-def test_documents_are_the_same_each_time(crime: FlaskClient) -> None:
+def test_documents_are_the_same_each_time(crime: Client) -> None:
     """A document does not change between reads, nor between two applications of one bundle."""
     for name in ("/openapi.json", "/swagger.json"):
         assert crime.get(name).data == crime.get(name).data == serve_folder(EXAMPLES["crime"]).get(name).data
@@ -254,7 +256,7 @@ class _Links(HTMLParser):
             self.inline.append(data)
 
 
-def test_the_pages_links_are_relative_and_lead_somewhere(crime: FlaskClient) -> None:
+def test_the_pages_links_are_relative_and_lead_somewhere(crime: Client) -> None:
     """Every link of the page is relative, ours, and served: the page needs no network and works below any path."""
     page = crime.get("/api/docs")
     assert page.content_type == "text/html; charset=utf-8"
@@ -271,7 +273,7 @@ def test_the_pages_links_are_relative_and_lead_somewhere(crime: FlaskClient) -> 
     assert '"../openapi.json"' in script
 
 
-def test_the_page_obeys_its_own_policy(crime: FlaskClient) -> None:
+def test_the_page_obeys_its_own_policy(crime: Client) -> None:
     """A policy allows our own files only, and the page has no script or style of its own that it would forbid."""
     page = crime.get("/api/docs")
     policy = dict(part.strip().split(" ", 1) for part in page.headers["Content-Security-Policy"].split(";"))
@@ -293,7 +295,7 @@ def test_the_page_obeys_its_own_policy(crime: FlaskClient) -> None:
         ("favicon-32x32.png", "image/png"),
     ],
 )
-def test_assets_are_served_by_us(crime: FlaskClient, name: str, media_type: str) -> None:
+def test_assets_are_served_by_us(crime: Client, name: str, media_type: str) -> None:
     """The page's files come from us, with their types, and may be kept."""
     response = crime.get(f"/api/docs/assets/{name}")
     assert response.status_code == 200
@@ -303,12 +305,12 @@ def test_assets_are_served_by_us(crime: FlaskClient, name: str, media_type: str)
 
 
 @pytest.mark.parametrize("name", ["index.html", "../docs.html", "%2e%2e/docs.html", "swagger-initializer.js", "", "."])
-def test_no_other_files_are_served(crime: FlaskClient, name: str) -> None:
+def test_no_other_files_are_served(crime: Client, name: str) -> None:
     """Only the files that the page needs can be read."""
     assert crime.get(f"/api/docs/assets/{name}").status_code == 404
 
 
-def test_the_root_leads_to_the_page(crime: FlaskClient) -> None:
+def test_the_root_leads_to_the_page(crime: Client) -> None:
     """`/` leads to the documentation."""
     response = crime.get("/")
     assert response.status_code == 307
@@ -316,7 +318,7 @@ def test_the_root_leads_to_the_page(crime: FlaskClient) -> None:
     assert b"<" not in response.data
 
 
-def test_the_document_is_strict_json(client: FlaskClient) -> None:
+def test_the_document_is_strict_json(client: Client) -> None:
     """No document holds NaN or Infinity, nor the same key twice."""
     for name in ("openapi", "swagger"):
 
@@ -330,7 +332,7 @@ def test_the_document_is_strict_json(client: FlaskClient) -> None:
         json.loads(client.get(f"/{name}.json").data, object_pairs_hook=unique, parse_constant=refuse)
 
 
-def test_the_readmes_request_is_the_documents(crime: FlaskClient) -> None:
+def test_the_readmes_request_is_the_documents(crime: Client) -> None:
     """What people copy from the README is accepted by the published schema."""
     read = document(crime)
     resolved(read, read["components"]["schemas"]["Input"]).validate(GOOD)

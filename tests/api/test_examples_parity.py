@@ -10,7 +10,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from flask.testing import FlaskClient
+from werkzeug.test import Client
 
 from tests.api.rows import draw_row
 from tests.api.serving import EXAMPLES, REPOSITORY, predict
@@ -27,7 +27,7 @@ def unpickled(folder: Path, name: str) -> Any:
     return joblib.load(path) if path.exists() else None
 
 
-def random_rows(client: FlaskClient, seed: int) -> list[dict[str, Any]]:
+def random_rows(client: Client, seed: int) -> list[dict[str, Any]]:
     """Draw rows from the published schema."""
     document: Any = client.get("/openapi.json").json
     rng = random.Random(seed)
@@ -60,7 +60,7 @@ def own_answers(name: str, rows: list[dict[str, Any]]) -> list[dict[str, float]]
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_random_rows_give_the_estimators_own_numbers(name: str, request: pytest.FixtureRequest) -> None:
     """A thousand rows that the schema accepts, as one batch and as batches of several sizes, answer to the last bit."""
-    client: FlaskClient = request.getfixturevalue(name)
+    client: Client = request.getfixturevalue(name)
     rows = random_rows(client, 1)
     assert json.dumps(predict(client, rows)) == json.dumps(own_answers(name, rows))
     start = 0
@@ -83,13 +83,13 @@ def test_every_single_row_gives_the_estimators_own_numbers(name: str, request: p
     check_singles(name, request.getfixturevalue(name), ROWS)
 
 
-def check_singles(name: str, client: FlaskClient, count: int) -> None:
+def check_singles(name: str, client: Client, count: int) -> None:
     """Post rows one by one."""
     for row in random_rows(client, 2)[:count]:
         assert json.dumps(predict(client, row)) == json.dumps(own_answers(name, [row])[0])
 
 
-def test_every_label_of_the_lookups_is_taken(example: FlaskClient) -> None:
+def test_every_label_of_the_lookups_is_taken(example: Client) -> None:
     """Each label that the list of parameters names is accepted, in every row of one batch."""
     listed: Any = example.get("/api/predict/params").json
     base = random_rows(example, 3)[0]
@@ -99,7 +99,7 @@ def test_every_label_of_the_lookups_is_taken(example: FlaskClient) -> None:
 
 
 @pytest.mark.skipif(not CENSUS.exists(), reason="the census' data are not beside the repository")
-def test_rows_of_the_real_table_give_the_pipelines_own_numbers(adult: FlaskClient) -> None:
+def test_rows_of_the_real_table_give_the_pipelines_own_numbers(adult: Client) -> None:
     """Rows of the file that the pipeline learned from, sent as JSON, answer as the pipeline does for the DataFrame."""
     table = pd.read_csv(CENSUS, na_values="?", skipinitialspace=True).drop(columns="target")
     table = table.sample(3_000, random_state=1)

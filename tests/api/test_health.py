@@ -4,25 +4,26 @@ import json
 from typing import Any
 
 import pytest
-from flask.testing import FlaskClient
 from numpy.typing import NDArray
+from werkzeug.test import Client
 
+from tests.api.fronts import application_of
 from tests.api.moody import Moody
 from tests.api.serving import check_headers, post, problem, serve
 
 
 @pytest.fixture
-def client() -> FlaskClient:
+def client() -> Client:
     """An application of its own, which is going to drain."""
     return serve(Moody(), metadata={"name": "moody", "version": 3})
 
 
-def drain(client: FlaskClient) -> None:
+def drain(client: Client) -> None:
     """Ask the application to get ready for its end, as the server's stop does."""
-    client.application.extensions["brinery"].readiness.drain()
+    application_of(client).readiness.drain()
 
 
-def test_a_started_server_is_live_and_ready(client: FlaskClient) -> None:
+def test_a_started_server_is_live_and_ready(client: Client) -> None:
     """After load, trial and warm-up both probes are answered with 200."""
     for name, status in (("live", "alive"), ("ready", "ready")):
         response = client.get(f"/api/health/{name}")
@@ -30,7 +31,7 @@ def test_a_started_server_is_live_and_ready(client: FlaskClient) -> None:
         check_headers(response)
 
 
-def test_the_components_are_shown(client: FlaskClient) -> None:
+def test_the_components_are_shown(client: Client) -> None:
     """`/api/health` shows each component with its state."""
     assert client.get("/api/health").json == {
         "status": "ready",
@@ -42,7 +43,7 @@ def test_the_components_are_shown(client: FlaskClient) -> None:
     }
 
 
-def test_a_draining_server_is_live_and_not_ready(client: FlaskClient) -> None:
+def test_a_draining_server_is_live_and_not_ready(client: Client) -> None:
     """While draining, readiness is a 503 with Retry-After, and everything else goes on."""
     drain(client)
     response = client.get("/api/health/ready")
@@ -57,7 +58,7 @@ def test_a_draining_server_is_live_and_not_ready(client: FlaskClient) -> None:
     assert health.json["status"] == health.json["components"]["server"]["status"] == "draining"
 
 
-def test_probes_answer_head(client: FlaskClient) -> None:
+def test_probes_answer_head(client: Client) -> None:
     """HEAD is enough for a probe."""
     assert client.head("/api/health/ready").status_code == 200
     drain(client)

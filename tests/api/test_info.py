@@ -5,14 +5,14 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
-from flask.testing import FlaskClient
+from werkzeug.test import Client
 
 from tests.api.estimators import CASES
 from tests.api.moody import Moody
 from tests.api.serving import EXAMPLES, check_headers, serve
 
 
-def info(client: FlaskClient) -> Any:
+def info(client: Client) -> Any:
     """Read what is said."""
     response = client.get("/api/info")
     assert response.status_code == 200
@@ -21,14 +21,14 @@ def info(client: FlaskClient) -> Any:
     return response.json
 
 
-def test_older_clients_find_status_and_metadata(crime: FlaskClient) -> None:
+def test_older_clients_find_status_and_metadata(crime: Client) -> None:
     """`status` is alive, and `metadata` is the bundle's file as it stands."""
     said = info(crime)
     assert said["status"] == "alive"
     assert said["metadata"] == json.loads((EXAMPLES["crime"] / "metadata.json").read_text())
 
 
-def test_the_model_is_named(crime: FlaskClient) -> None:
+def test_the_model_is_named(crime: Client) -> None:
     """Name, version, digest, class, engine, and the scikit-learn that pickled it."""
     model = info(crime)["model"]
     assert model["name"] == "crime"
@@ -40,7 +40,7 @@ def test_the_model_is_named(crime: FlaskClient) -> None:
     assert model["sklearn_version"].split(".")[:2] == version("scikit-learn").split(".")[:2]
 
 
-def test_the_runtime_is_named(crime: FlaskClient) -> None:
+def test_the_runtime_is_named(crime: Client) -> None:
     """The versions are those of what runs."""
     runtime = info(crime)["runtime"]
     assert runtime["python"] == platform.python_version()
@@ -53,7 +53,7 @@ def test_the_runtime_is_named(crime: FlaskClient) -> None:
         assert runtime[name] == version(package)
 
 
-def test_the_signature_is_told(example: FlaskClient) -> None:
+def test_the_signature_is_told(example: Client) -> None:
     """Each parameter's schema is told in the model's order, and what the model answers."""
     signature = info(example)["signature"]
     document: Any = example.get("/openapi.json").json
@@ -95,6 +95,6 @@ def test_classes_of_pipelines_and_searches_are_told() -> None:
     assert info(serve(case.fitted()))["model"]["class"] == "GridSearchCV(Pipeline(StandardScaler, KMeans))"
 
 
-def test_paths_stay_inside(crime: FlaskClient) -> None:
+def test_paths_stay_inside(crime: Client) -> None:
     """No path of the machine is told."""
     assert str(EXAMPLES["crime"].parent) not in crime.get("/api/info").text

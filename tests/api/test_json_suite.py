@@ -1,7 +1,7 @@
 """JSONTestSuite: what JSON forbids is refused as such, and no text makes us fail."""
 
 import pytest
-from flask.testing import FlaskClient
+from werkzeug.test import Client
 
 from tests.api.serving import post, problem
 from tests.cases import Case, json_texts
@@ -16,7 +16,7 @@ def test_the_suite_is_whole() -> None:
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in TEXTS])
-def test_text(case: Case, crime: FlaskClient) -> None:
+def test_text(case: Case, crime: Client) -> None:
     """A text that JSON forbids is malformed; one that it allows is refused by the schema, or by our own bounds."""
     assert case.body is not None
     response = post(crime, case.body)

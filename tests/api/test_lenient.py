@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from flask.testing import FlaskClient
+from werkzeug.test import Client
 
 from tests.api.moody import NOT_FINITE, RAISE, Moody
 from tests.api.serving import GOOD, check_document, post, predict, problem, serve
@@ -11,7 +11,7 @@ from tests.api.serving import GOOD, check_document, post, predict, problem, serv
 LENIENT = {"Prefer": "handling=lenient"}
 
 
-def test_a_result_or_a_problem_for_each_row(crime: FlaskClient) -> None:
+def test_a_result_or_a_problem_for_each_row(crime: Client) -> None:
     """The answer has one item for each row, in the request's order."""
     rows = [GOOD, GOOD | {"month": 13}, GOOD | {"month": 12}, None, {}]
     response = post(crime, json.dumps(rows), **LENIENT)
@@ -28,28 +28,28 @@ def test_a_result_or_a_problem_for_each_row(crime: FlaskClient) -> None:
         assert all(error["pointer"].startswith(f"/{index}") for error in document["errors"])
 
 
-def test_the_problem_is_that_of_the_strict_batch(crime: FlaskClient) -> None:
+def test_the_problem_is_that_of_the_strict_batch(crime: Client) -> None:
     """A row's problem says what the same row alone in a batch would be told."""
     bad = {"month": 0, "force": "Kent", "crimes": "Drugs"}
     item = predict(crime, [bad], X_Request_ID="x", **LENIENT)[0]
     assert item["problem"] == problem(post(crime, json.dumps([bad]), X_Request_ID="x"), 422)
 
 
-def test_without_the_preference_the_batch_is_all_or_nothing(crime: FlaskClient) -> None:
+def test_without_the_preference_the_batch_is_all_or_nothing(crime: Client) -> None:
     """One bad row refuses a strict batch, and only its errors are told."""
     document = problem(post(crime, json.dumps([GOOD, GOOD | {"month": 13}])), 422)
     assert [error["pointer"] for error in document["errors"]] == ["/1/month"]
 
 
 @pytest.mark.parametrize("body", [json.dumps(GOOD), json.dumps(GOOD | {"month": 13})], ids=["good", "bad"])
-def test_a_single_object_is_not_a_batch(crime: FlaskClient, body: str) -> None:
+def test_a_single_object_is_not_a_batch(crime: Client, body: str) -> None:
     """A single object is answered as ever, and nothing says that the preference was applied."""
     lenient, strict = post(crime, body, **LENIENT), post(crime, body)
     assert lenient.status_code == strict.status_code
     assert "Preference-Applied" not in lenient.headers
 
 
-def test_what_no_row_is_to_blame_for_is_still_refused(crime: FlaskClient) -> None:
+def test_what_no_row_is_to_blame_for_is_still_refused(crime: Client) -> None:
     """Broken JSON, an empty array and too many rows are problems of the whole request."""
     problem(post(crime, "[{]", **LENIENT), 400)
     problem(post(crime, "[]", **LENIENT), 422)
@@ -82,7 +82,7 @@ def test_rows_are_counted_one_by_one() -> None:
     assert 'brinery_rejected_total{reason="prediction-failed"} 1.0' in text
 
 
-def test_a_thousand_rows_of_which_one_is_bad(crime: FlaskClient) -> None:
+def test_a_thousand_rows_of_which_one_is_bad(crime: Client) -> None:
     """The other 999 are answered as without it."""
     rows = [GOOD | {"month": 1 + index % 12} for index in range(1_000)]
     good = predict(crime, rows)
@@ -105,7 +105,7 @@ def test_a_thousand_rows_of_which_one_is_bad(crime: FlaskClient) -> None:
         ("handling=lenientish", False),
     ],
 )
-def test_preferences_as_rfc_7240_has_them(crime: FlaskClient, prefer: str, lenient: bool) -> None:
+def test_preferences_as_rfc_7240_has_them(crime: Client, prefer: str, lenient: bool) -> None:
     """The first `handling` counts; what is unknown is passed over."""
     response = post(crime, json.dumps([GOOD]), Prefer=prefer)
     assert response.status_code == 200

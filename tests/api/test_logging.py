@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from flask.testing import FlaskClient
+from werkzeug.test import Client
 
 from server.telemetry import EVENTS
 from tests.api.moody import RAISE, Moody
@@ -18,7 +18,7 @@ FIELDS = {"timestamp", "level", "event", "request_id", "method", "route", "statu
 
 
 @pytest.fixture
-def client(capsys: pytest.CaptureFixture[str]) -> FlaskClient:
+def client(capsys: pytest.CaptureFixture[str]) -> Client:
     """An application that logs, whose first lines are read."""
     client = serve(Moody(), metadata={"version": 7}, log_level="info")
     capsys.readouterr()
@@ -38,7 +38,7 @@ def line(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return only
 
 
-def test_a_prediction_is_one_line(client: FlaskClient, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_prediction_is_one_line(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
     """The line has the promised fields, rows among them, and nothing else."""
     post(client, json.dumps([{"x0": 1}, {"x0": 2}]), X_Request_ID="r-1")
     written = line(capsys)
@@ -75,7 +75,7 @@ def test_a_prediction_is_one_line(client: FlaskClient, capsys: pytest.CaptureFix
     ],
 )
 def test_every_request_is_one_line(
-    client: FlaskClient,
+    client: Client,
     capsys: pytest.CaptureFixture[str],
     path: str,
     method: str,
@@ -90,7 +90,7 @@ def test_every_request_is_one_line(
     assert written["request_id"] == response.headers["X-Request-ID"]
 
 
-def test_a_trace_context_is_taken_over(client: FlaskClient, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_trace_context_is_taken_over(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
     """A W3C `traceparent` puts its trace and parent into the line."""
     post(client, '{"x0":1}', traceparent=f"00-{TRACE}-{PARENT}-01")
     written = line(capsys)
@@ -113,13 +113,13 @@ def test_a_trace_context_is_taken_over(client: FlaskClient, capsys: pytest.Captu
         f"00-{TRACE[:-1]}-{PARENT}-01",
     ],
 )
-def test_a_broken_trace_context_is_not(client: FlaskClient, capsys: pytest.CaptureFixture[str], given: str) -> None:
+def test_a_broken_trace_context_is_not(client: Client, capsys: pytest.CaptureFixture[str], given: str) -> None:
     """A `traceparent` that W3C's recommendation does not allow is passed over."""
     post(client, '{"x0":1}', traceparent=given)
     assert set(line(capsys)) == FIELDS | {"rows"}
 
 
-def test_a_failure_has_a_line_of_its_own(client: FlaskClient, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_has_a_line_of_its_own(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
     """What failed through our fault is told before the request's line, under the same id."""
     problem(post(client, json.dumps({"x0": RAISE})), 500)
     failed, request = lines(capsys)
@@ -150,7 +150,7 @@ def test_the_start_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     }
 
 
-def test_every_event_is_in_the_catalogue(client: FlaskClient, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_event_is_in_the_catalogue(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
     """No line has an event that the catalogue does not know."""
     post(client, json.dumps({"x0": RAISE}))
     post(client, "{")
@@ -190,9 +190,10 @@ def test_people_get_columns(capsys: pytest.CaptureFixture[str]) -> None:
     assert not written.startswith("{")
 
 
-def test_a_line_is_a_line(client: FlaskClient, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_is_a_line(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing that a caller sends can begin a second line."""
     for given in ("a\nb", '{"event":"request"}', "\u2028", "a\\nb"):
-        client.open("/" + given.replace("\n", "%0a"), headers={"User-Agent": given.replace("\n", "\\n")})
+        agent = given.replace("\n", "\\n").encode().decode("latin-1")  # bytes, as servers hand them on
+        client.open("/" + given.replace("\n", "%0a"), headers={"User-Agent": agent})
         post(client, json.dumps({given: given}))
     assert len(lines(capsys)) == 8

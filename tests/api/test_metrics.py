@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable
 
 import pytest
-from flask.testing import FlaskClient
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from sklearn.svm import LinearSVC
+from werkzeug.test import Client
 
 from server.telemetry import METRICS
 from tests.api.estimators import ARRAY, CASES, TEXT
@@ -20,17 +20,17 @@ from tests.api.serving import post, predict, serve
 
 
 @pytest.fixture
-def client() -> FlaskClient:
+def client() -> Client:
     """An application that has counted nothing yet."""
     return serve(Moody(), metadata={"name": 'a "b" \\ c', "version": 3})
 
 
-def families(client: FlaskClient) -> dict[str, Metric]:
+def families(client: Client) -> dict[str, Metric]:
     """Read the page as Prometheus does."""
     return {family.name: family for family in parse_text(client.get("/metrics").text)}
 
 
-def value(client: FlaskClient, name: str, /, **labels: str) -> float:
+def value(client: Client, name: str, /, **labels: str) -> float:
     """Add up a metric's samples that have these labels."""
     family = families(client)[re.sub("_(total|count|sum)$", "", name)]
     return sum(each.value for each in family.samples if each.name == name and labels.items() <= each.labels.items())
@@ -41,7 +41,7 @@ def series(metrics: Iterable[Metric]) -> set[tuple[str, ...]]:
     return {(sample.name, *sorted(map(str, sample.labels.items()))) for metric in metrics for sample in metric.samples}
 
 
-def test_the_page_is_prometheus_text(client: FlaskClient) -> None:
+def test_the_page_is_prometheus_text(client: Client) -> None:
     """Without more the page is Prometheus' text format; OpenMetrics is written where it is accepted."""
     plain = client.get("/metrics")
     assert plain.content_type.startswith("text/plain; version=")
@@ -53,7 +53,7 @@ def test_the_page_is_prometheus_text(client: FlaskClient) -> None:
     assert modern.text.endswith("# EOF\n")
 
 
-def test_the_page_is_the_catalogue(client: FlaskClient) -> None:
+def test_the_page_is_the_catalogue(client: Client) -> None:
     """Every metric of the catalogue is there with its help and type, and no other."""
     post(client, json.dumps({"x0": 1}))
     post(client, "{")
@@ -67,7 +67,7 @@ def test_the_page_is_the_catalogue(client: FlaskClient) -> None:
             assert set(sample.labels) - {"le"} == set(metric.labels)
 
 
-def test_requests_are_counted_by_template_method_and_status(client: FlaskClient) -> None:
+def test_requests_are_counted_by_template_method_and_status(client: Client) -> None:
     """Each request is counted once, with its latency."""
     for _ in range(3):
         post(client, json.dumps({"x0": 1}))
@@ -84,7 +84,7 @@ def test_requests_are_counted_by_template_method_and_status(client: FlaskClient)
     assert value(client, name) == total + 1, "the page counts itself, but not before it is written"
 
 
-def test_bogus_requests_make_no_series(client: FlaskClient) -> None:
+def test_bogus_requests_make_no_series(client: Client) -> None:
     """A made-up URL, method, header or label is counted where others of its kind are."""
 
     def bogus(index: int) -> None:
@@ -138,7 +138,7 @@ def test_predictions_are_counted_by_output(name: str) -> None:
     assert value(client, "brinery_predictions_total") == 5 * len(outputs)
 
 
-def test_rows_and_the_models_time_are_measured(client: FlaskClient) -> None:
+def test_rows_and_the_models_time_are_measured(client: Client) -> None:
     """Each request's rows are one observation, and so is the model's time."""
     for count in (1, 10, 100):
         post(client, json.dumps([{"x0": 1}] * count))
@@ -148,7 +148,7 @@ def test_rows_and_the_models_time_are_measured(client: FlaskClient) -> None:
     assert value(client, "brinery_model_duration_seconds_count") == 3
 
 
-def test_rejections_are_counted_by_reason(client: FlaskClient) -> None:
+def test_rejections_are_counted_by_reason(client: Client) -> None:
     """Each problem is counted under its kind."""
     post(client, "{")
     post(client, "{}")
@@ -170,14 +170,14 @@ def test_rejections_are_counted_by_reason(client: FlaskClient) -> None:
     assert value(client, "brinery_rejected_total") == 7
 
 
-def test_the_model_is_named(client: FlaskClient) -> None:
+def test_the_model_is_named(client: Client) -> None:
     """The info metric is 1 and names the model and the libraries, whatever letters the name has."""
     assert value(client, "brinery_model_info", name='a "b" \\ c', version="3", engine="pickle", digest="sha256:0") == 1
     (sample,) = families(client)["brinery_model_info"].samples
     assert all(re.fullmatch(r"\d+\.\d+.*", sample.labels[name]) for name in ("python", "sklearn", "numpy", "brinery"))
 
 
-def test_requests_in_flight_come_back_to_what_they_were(client: FlaskClient) -> None:
+def test_requests_in_flight_come_back_to_what_they_were(client: Client) -> None:
     """After answers of all kinds only the request for the page itself is in flight."""
     for body in ("{", "{}", '{"x0":1}', f'{{"x0":{RAISE}}}'):
         post(client, body)

@@ -6,16 +6,16 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
-from flask.testing import FlaskClient
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
+from werkzeug.test import Client
 
 from tests.api.moody import Moody
 from tests.api.serving import EXAMPLES, post, serve
 
 
-def params(client: FlaskClient) -> Any:
+def params(client: Client) -> Any:
     """Read the list of parameters."""
     return client.get("/api/predict/params").json
 
@@ -35,7 +35,7 @@ def test_the_list_is_the_lookups(name: str, request: pytest.FixtureRequest) -> N
         )
 
 
-def test_the_list_of_a_single_file_is_its_encoders(adult: FlaskClient) -> None:
+def test_the_list_of_a_single_file_is_its_encoders(adult: Client) -> None:
     """Without a lookup the labels are the categories of the fitted encoders, and null where it may be sent."""
     columns = joblib.load(EXAMPLES["adult"] / "model.pkl").named_steps["columns"]
     names = columns.transformers_[0][2]
@@ -67,7 +67,7 @@ def test_nameless_columns_are_numbered() -> None:
     assert list(params(client)) == [f"x{index}" for index in range(12)]
 
 
-def test_the_list_agrees_with_the_schema(example: FlaskClient) -> None:
+def test_the_list_agrees_with_the_schema(example: Client) -> None:
     """Names, labels and null are those of the published schema."""
     document: Any = example.get("/openapi.json").json
     properties = document["components"]["schemas"]["Input"]["properties"]

@@ -5,10 +5,10 @@ import re
 
 import numpy as np
 import pytest
-from flask.testing import FlaskClient
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
+from werkzeug.test import Client
 
 from tests.api.estimators import ARRAY, BINARY, COUNTS, NUMBER, TEXT
 from tests.api.moody import Moody
@@ -17,38 +17,38 @@ from tests.api.serving import EXAMPLES, GOOD, check_headers, post, predict, prob
 LABELS = ["notCaughtProb", "caughtProb"]
 
 
-def test_the_readmes_request_is_answered(crime: FlaskClient) -> None:
+def test_the_readmes_request_is_answered(crime: Client) -> None:
     """One object in, one object out: the probabilities under their labels, which are one together."""
     answer = predict(crime, {"force": "Thames Valley Police", "crime": "Bicycle theft", "month": 10})
     assert list(answer) == LABELS
     assert sum(answer.values()) == pytest.approx(1)
 
 
-def test_an_array_is_answered_in_its_order(crime: FlaskClient) -> None:
+def test_an_array_is_answered_in_its_order(crime: Client) -> None:
     """An array of objects gives an array in the same order."""
     rows = [GOOD | {"month": month, "crime": crime_} for month in (1, 12, 6) for crime_ in ("Drugs", "Burglary")]
     assert predict(crime, rows) == [predict(crime, row) for row in rows]
     assert predict(crime, rows[::-1]) == predict(crime, rows)[::-1]
 
 
-def test_an_array_of_one_is_answered_by_an_array(crime: FlaskClient) -> None:
+def test_an_array_of_one_is_answered_by_an_array(crime: Client) -> None:
     """An array of one object gives an array of one answer."""
     assert predict(crime, [GOOD]) == [predict(crime, GOOD)]
 
 
-def test_the_order_of_fields_means_nothing(crime: FlaskClient) -> None:
+def test_the_order_of_fields_means_nothing(crime: Client) -> None:
     """Fields go by their names, whatever their order."""
     assert predict(crime, dict(reversed(GOOD.items()))) == predict(crime, GOOD)
 
 
 @pytest.mark.parametrize("month", ["6", "6.0", "6e0", "0.6E+1"])
-def test_integers_may_be_written_in_any_way(crime: FlaskClient, month: str) -> None:
+def test_integers_may_be_written_in_any_way(crime: Client, month: str) -> None:
     """6 and 6.0 are the same integer, as JSON Schema has it."""
     body = json.dumps(GOOD).replace(": 6,", f": {month},")
     assert post(crime, body).json == predict(crime, GOOD)
 
 
-def test_a_regressor_answers_by_label(wine: FlaskClient) -> None:
+def test_a_regressor_answers_by_label(wine: Client) -> None:
     """A regressor gives a number under its label."""
     document = wine.get("/openapi.json").json
     assert document is not None
@@ -58,13 +58,13 @@ def test_a_regressor_answers_by_label(wine: FlaskClient) -> None:
     assert 10 < answer["alcohol"] < 16
 
 
-def test_a_text_is_taken_as_it_is(reviews: FlaskClient) -> None:
+def test_a_text_is_taken_as_it_is(reviews: Client) -> None:
     """A free text is what the model gets, empty or in any script."""
     for text in ("The kettle is awful.", "", "好", "\U0001f600", "a" * 50_000, "\x00\n"):
         assert list(predict(reviews, {"review": text})) == ["negative", "positive"]
 
 
-def test_missing_values_may_be_null_where_the_model_provides_for_them(adult: FlaskClient, crime: FlaskClient) -> None:
+def test_missing_values_may_be_null_where_the_model_provides_for_them(adult: Client, crime: Client) -> None:
     """`null` is taken where an imputer waits for it, and nowhere else."""
     document = adult.get("/openapi.json").json
     assert document is not None
@@ -163,7 +163,7 @@ def test_unknown_fields_may_be_ignored() -> None:
     problem(post(client, json.dumps({"id": "a"})), 422)
 
 
-def test_unknown_labels_may_be_accepted(adult: FlaskClient) -> None:
+def test_unknown_labels_may_be_accepted(adult: Client) -> None:
     """With the setting, labels that the fitted encoder itself takes are accepted, and the schema says so."""
     document = adult.get("/openapi.json").json
     assert document is not None
@@ -192,7 +192,7 @@ def test_a_classifier_without_probabilities_predicts() -> None:
     assert predict(client, dict.fromkeys(("x0", "x1", "x2", "x3"), 0)) in [{"prediction": label} for label in set(TEXT)]
 
 
-def test_every_answer_says_who_and_how_long(crime: FlaskClient) -> None:
+def test_every_answer_says_who_and_how_long(crime: Client) -> None:
     """An answer carries its id, the model's name and version, and how long parse, queue and model took."""
     response = post(crime, json.dumps(GOOD), X_Request_ID="order:17")
     check_headers(response)
@@ -224,7 +224,7 @@ def test_any_name_fits_into_a_header(name: str, header: str) -> None:
     assert response.json["model"]["name"] == name
 
 
-def test_ids_are_given_where_there_is_none(crime: FlaskClient) -> None:
+def test_ids_are_given_where_there_is_none(crime: Client) -> None:
     """A request without an id gets a new one, each another."""
     ids = {post(crime, json.dumps(GOOD)).headers["X-Request-ID"] for _ in range(50)}
     assert len(ids) == 50

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 import pytest
-from flask.testing import FlaskClient
+from werkzeug.test import Client
 
 from tests.api.moody import Moody
 from tests.api.serving import post, problem, serve
@@ -14,7 +14,7 @@ ROOT = "/models/crime-65"
 
 
 @pytest.fixture(scope="module")
-def client() -> FlaskClient:
+def client(front: str) -> Client:
     """A model below a path."""
     return serve(Moody(), root_path=ROOT)
 
@@ -32,21 +32,21 @@ def client() -> FlaskClient:
         "/api/docs",
     ],
 )
-def test_routes_answer_with_and_without_the_path(client: FlaskClient, prefix: str, path: str) -> None:
+def test_routes_answer_with_and_without_the_path(client: Client, prefix: str, path: str) -> None:
     """A proxy may strip the path or leave it: both are answered."""
     assert client.get(prefix + path).status_code == 200
     assert post(client, '{"x0":2}', f"{prefix}/api/predict").json == {"prediction": 2.0}
 
 
 @pytest.mark.parametrize("path", ["/", ROOT, f"{ROOT}/"])
-def test_the_root_leads_to_the_published_page(client: FlaskClient, path: str) -> None:
+def test_the_root_leads_to_the_published_page(client: Client, path: str) -> None:
     """`/`, and the path itself, lead to the page where the proxy publishes it."""
     response = client.get(path)
     assert response.status_code == 307
     assert response.headers["Location"] == f"{ROOT}/api/docs"
 
 
-def test_documents_name_the_path(client: FlaskClient) -> None:
+def test_documents_name_the_path(client: Client) -> None:
     """Both documents say where the API is; their paths do not repeat it."""
     openapi: Any = client.get("/openapi.json").json
     swagger: Any = client.get("/swagger.json").json
@@ -58,7 +58,7 @@ def test_documents_name_the_path(client: FlaskClient) -> None:
         assert client.get(ROOT + path).status_code in (200, 307, 405)
 
 
-def test_links_of_the_page_stay_below_the_path(client: FlaskClient) -> None:
+def test_links_of_the_page_stay_below_the_path(client: Client) -> None:
     """The page's relative links lead to our files below the path."""
     for link in ("docs/assets/swagger-ui.css", "docs/assets/docs.js", "../openapi.json"):
         assert urljoin(f"{ROOT}/api/docs", link).startswith(ROOT)
@@ -68,12 +68,12 @@ def test_links_of_the_page_stay_below_the_path(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     "path", ["/models", f"{ROOT}5/api/info", f"{ROOT}{ROOT}/api/info", f"/x{ROOT}/api/info", f"{ROOT}//api/info"]
 )
-def test_other_paths_are_not_found(client: FlaskClient, path: str) -> None:
+def test_other_paths_are_not_found(client: Client, path: str) -> None:
     """Only the path itself is taken away, and only once."""
     problem(client.get(path), 404)
 
 
-def test_the_metrics_know_no_path(client: FlaskClient) -> None:
+def test_the_metrics_know_no_path(client: Client) -> None:
     """The same route is the same series, with the path and without."""
     client.get("/api/info")
     client.get(f"{ROOT}/api/info")
@@ -81,7 +81,7 @@ def test_the_metrics_know_no_path(client: FlaskClient) -> None:
     assert "crime-65" not in client.get("/metrics").text
 
 
-def test_without_the_setting_nothing_is_taken_away(crime: FlaskClient) -> None:
+def test_without_the_setting_nothing_is_taken_away(crime: Client) -> None:
     """A path that nobody configured is no route."""
     problem(crime.get(f"{ROOT}/api/info"), 404)
     assert json.loads(crime.get("/openapi.json").data)["servers"] == [{"url": "/"}]
