@@ -133,7 +133,7 @@ static Py_ssize_t count_of(const Py_buffer *buffer, size_t size) { return buffer
 /* Says what is wrong with the sizes of the arrays, and notes the rightmost column; NULL if nothing is. */
 static const char *fault_of_sizes(Walker *self) {
     Py_ssize_t n_nodes = count_of(&self->nodes, sizeof(Node)), n_trees = count_of(&self->roots, sizeof(int32_t));
-    if (self->width < 1 || self->n_features < 1 || n_nodes >= INT32_MAX || n_trees < 1 ||
+    if (self->width < 1 || self->n_features < 1 || self->n_features > FEATURE || n_nodes >= INT32_MAX || n_trees < 1 ||
         self->nodes.len % (Py_ssize_t)sizeof(Node) || count_of(&self->numbers, sizeof(int32_t)) != n_nodes) {
         return "the sizes of the arrays do not fit";
     }
@@ -175,6 +175,12 @@ static const char *fault_of_node(const Walker *self, int32_t at, int32_t end) {
     return NULL;
 }
 
+/* Notes that a node is reached by so many steps; what is no tree may reach it by several ways, of which the longest
+   counts. */
+static inline void reach(int32_t *levels, int32_t at, int32_t level) {
+    levels[at] = level > levels[at] ? level : levels[at];
+}
+
 /* Checks every node and measures the trees; NULL if a walk can neither leave the arrays nor go round in circles. */
 static const char *fault_of_trees(Walker *self) {
     const Node *nodes = self->nodes.buf;
@@ -187,7 +193,8 @@ static const char *fault_of_trees(Walker *self) {
         int32_t end = tree + 1 < n_trees ? roots[tree + 1] : (int32_t)n_nodes;
         for (int32_t at = roots[tree]; at < end && (reason = fault_of_node(self, at, end)) == NULL; at++) {
             if (nodes[at].right != at) {
-                levels[at + 1] = levels[nodes[at].right] = levels[at] + 1;
+                reach(levels, at + 1, levels[at] + 1);
+                reach(levels, nodes[at].right, levels[at] + 1);
             } else if (levels[at] > self->depths[tree]) {
                 self->depths[tree] = levels[at];
             }
