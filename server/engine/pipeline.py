@@ -7,12 +7,14 @@ work is one look-up. Numbers go through the very operations of scikit-learn's st
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
+from sklearn.utils import check_array
 
 from server.engine.trees import Matrix
 from server.introspection import Estimator, is_a
@@ -195,7 +197,7 @@ def _encoder(step: Estimator, block: Block) -> Block:
     for index, source in enumerate(block.sources):
         rows = np.tile(base, (len(source.alphabet or ()), 1))
         rows[:, index] = list(source.alphabet or ())
-        encoded = _encode(step, rows, index)
+        encoded = _encode(step, rows)
         tables.append((source.place, encoded[:, stops[index] - widths[index] : stops[index]]))
 
     def look_up(codes: Matrix) -> Matrix:
@@ -205,12 +207,17 @@ def _encoder(step: Estimator, block: Block) -> Block:
     return Block(transform=look_up)
 
 
-def _encode(step: Estimator, rows: NDArray[Any], index: int) -> Matrix:
-    """Encode rows one by one: a code that the encoder refuses, which no request can have, becomes missing."""
-    if np.asarray(step.categories_[index]).dtype.kind in "iufb":
-        rows = rows.astype(np.float64)
+def _encode(step: Estimator, rows: NDArray[Any]) -> Matrix:
+    """Let the fitted encoder encode rows of objects, in the form that it was fitted on and with numbers as such."""
+    numeric = [np.asarray(categories).dtype.kind in "iufb" for categories in step.categories_]
     names = getattr(step, "feature_names_in_", None)
-    encoded = step.transform(rows if names is None else pd.DataFrame(rows, columns=names))
+    x: Any = rows
+    if names is not None:
+        columns = [rows[:, at].astype(np.float64 if each else object) for at, each in enumerate(numeric)]
+        x = pd.DataFrame(dict(zip(names, columns, strict=True)))
+    elif all(numeric):
+        x = rows.astype(np.float64)
+    encoded = step.transform(x)
     return np.asarray(encoded.toarray() if sparse.issparse(encoded) else encoded, dtype=np.float64)
 
 
@@ -268,7 +275,8 @@ def _robust_scaler(step: Estimator) -> Transform:
 
 
 def _function(step: Estimator) -> Transform:
-    if step.func is None:
+    # Histogram boosting's own preparation ends in a check that changes no number.
+    if step.func is None or (isinstance(step.func, partial) and step.func.func is check_array and not step.kw_args):
         return lambda x: x
     if not isinstance(step.func, np.ufunc) or step.kw_args:
         raise Unsupported(step)

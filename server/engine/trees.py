@@ -85,7 +85,8 @@ class TreeSum:
 
         Raises `ValueError` for a value beyond float32 where the trees compare in single precision.
         """
-        self._walker.add(x, total)
+        # Columns that were picked lie one after the other in memory; the loop reads rows.
+        self._walker.add(np.ascontiguousarray(x, dtype=np.float64), total)
         return total
 
 
