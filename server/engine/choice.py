@@ -55,7 +55,7 @@ def choose(
     if compiled:
         found = _compiled(estimator, parameters, shape, form)
         if isinstance(found, Compiled):
-            comparison = compare(evaluator, parameters, found)
+            comparison = _compared(evaluator, parameters, found)
             fallback = comparison.fault
             if fallback is None:
                 evaluator, parameters = found.evaluator, found.parameters
@@ -75,6 +75,14 @@ def _compiled(estimator: Estimator, parameters: Sequence[Parameter], shape: Shap
         return str(error)
     except Exception as error:  # somebody's own class that only bears a name we know, or another release's inside
         return f"it cannot be compiled ({one_line(error)})"
+
+
+def _compared(oracle: Evaluator, parameters: Sequence[Parameter], found: Compiled) -> Comparison:
+    """Compare a compiled engine with its oracle, which may fail on rows that the trial did not draw."""
+    try:
+        return compare(oracle, parameters, found)
+    except Exception as error:  # an estimator may raise anything
+        return Comparison(fault=f"the estimator fails on drawn rows ({one_line(error)})")
 
 
 def _shared_rows(evaluator: Evaluator, parameters: Sequence[Parameter], cost: Cost) -> int:

@@ -33,7 +33,8 @@ class Forest:
 
     def evaluate(self, x: Matrix, *, with_classes: bool) -> Evaluation:
         """Evaluate the rows of a matrix."""
-        total = self._sum.add_to(np.zeros((len(x), self._width)), x)
+        # A tree gives its leaf as it is, be it -0.0, which only -0.0 does not change; a forest's sum begins with 0.0.
+        total = self._sum.add_to(np.full((len(x), self._width), -0.0 if self._count is None else 0.0), x)
         if self._count is not None:
             total /= self._count
         if self._form is Form.VALUES:
@@ -64,6 +65,7 @@ class Boosting:
         self.thresholds = trees.thresholds
         self.takes_missing = takes_missing
 
+    @np.errstate(all="ignore")
     def evaluate(self, x: Matrix, *, with_classes: bool) -> Evaluation:
         """Evaluate the rows of a matrix."""
         raw = self._trees.add_to(np.repeat(self._start, len(x), axis=0), x)

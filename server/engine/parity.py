@@ -71,7 +71,9 @@ def compare_together(evaluator: Evaluator, rows: Sequence[Row]) -> Comparison:
         return Comparison(len(rows), math.inf, "it does not take several rows")
     largest = 0.0
     for index, row in enumerate(rows):
-        alone = evaluator.evaluate([row], with_classes=True)
+        alone = _answer(evaluator, [row])
+        if alone is None:
+            return Comparison(len(rows), math.inf, "it does not take a row alone")
         comparison = _compare(together.part(index, index + 1), alone, 1, exact=False)
         largest = max(largest, comparison.largest_difference)
         if comparison.fault is not None:
