@@ -104,7 +104,7 @@ def thresholds_of(estimator: Any) -> list[Matrix]:
 
 def beside(numbers: Matrix) -> Matrix:
     """Give numbers, what they are in single precision, and what is next to either of them in its precision."""
-    numbers = numbers[np.isfinite(numbers)]
+    numbers = numbers[np.isfinite(numbers)]  # a split of missing values from all others has an infinite threshold
     single = numbers.astype(np.float32)
     up, down = np.float32(np.inf), np.float32(-np.inf)
     near = [numbers, np.nextafter(numbers, np.inf), np.nextafter(numbers, -np.inf)]
@@ -113,8 +113,9 @@ def beside(numbers: Matrix) -> Matrix:
     for other in (np.nextafter(single, up), np.nextafter(single, down)):
         half = (single.astype(np.float64) + other.astype(np.float64)) / 2
         near += [half, np.nextafter(half, np.inf), np.nextafter(half, -np.inf)]
-    together = np.concatenate(near)
-    return together[np.abs(together) < EDGE]  # a split of missing values from all others has no finite threshold
+    together: Matrix = np.concatenate(near)
+    within: Matrix = together[np.abs(together) < EDGE]
+    return within
 
 
 def at_thresholds(thresholds: Sequence[Matrix], rows: Matrix) -> Matrix:
@@ -122,7 +123,7 @@ def at_thresholds(thresholds: Sequence[Matrix], rows: Matrix) -> Matrix:
     parts = [rows[:1]]
     for index, numbers in enumerate(thresholds):
         near = beside(numbers)
-        part = rows[np.arange(len(near)) % len(rows)]
+        part: Matrix = rows[np.arange(len(near)) % len(rows)]
         part[:, index] = near
         parts.append(part)
     return np.concatenate(parts)
