@@ -1,73 +1,305 @@
-"""What we add to uvicorn: connections whose protocol errors are problem documents, in a worker of Gunicorn's."""
+"""One connection of a client: HTTP/1.1 in, problem documents for what is no HTTP, answers in the order of requests.
 
-from typing import Any, Final
+The syntax is the parser's, llhttp's by way of httptools; what may come in which size, and what is done about it, is
+ours. Source: RFC 9112.
+"""
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn_worker import UvicornWorker
+import asyncio
+import functools
+import http
+import time
+from collections import deque
+from concurrent.futures import Future
+from email.utils import formatdate
+from typing import Final, cast
+from urllib.parse import unquote
 
-from server.errors import HeadersTooLarge, MalformedRequest, RequestError
-from server.exchange import raw_answer
+import httptools
 
+from server.errors import BrineryError, HeadersTooLarge, MalformedRequest, RequestError, TargetTooLong
+from server.exchange import READ_ON_FACTOR, Response, incomplete, too_large
+from server.front import BODILESS, Front, Headers
+
+# Gunicorn's own limits for the other front.
+MAX_TARGET_BYTES: Final = 4_094
 MAX_HEADERS: Final = 100
-MAX_HEADER_BYTES: Final = 32_768  # all names and values together
+MAX_HEADER_BYTES: Final = 8_190  # of one: name and value
+KEEP_ALIVE: Final = 75.0  # seconds: longer than the load balancers before us, so that they are the ones to close
+LINGER: Final = 2.0  # seconds for a caller to read why he was refused
+MAX_HEAD_BYTES: Final = 65_536  # of all that comes before a head has ended
+
+VERSIONS: Final = frozenset({"1.0", "1.1"})  # the parser takes 0.9 and 2.0 as well
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+STATUS_LINES: Final = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n" for each in http.HTTPStatus}
 
 
-class Connection(HttpToolsProtocol):
-    """One connection of a client."""
+class Incoming:
+    """A request as it comes in: its head, and of its body what is within the limit."""
+
+    __slots__ = ("arrived", "body", "headers", "keep_alive", "method", "size", "target", "version")
+
+    def __init__(self) -> None:
+        self.arrived = time.perf_counter()
+        self.method = ""
+        self.target = b""
+        self.headers: dict[bytes, bytes] = {}
+        self.body: list[bytes] = []
+        self.size = 0  # of the body, also of what was not kept
+        self.version, self.keep_alive = "", False
+
+
+class Connection(asyncio.Protocol):
+    """A connection. What it was asked and has not answered waits in order; meanwhile no more is read.
+
+    `connections` is the set of all that are open; this one is in it for as long as it is.
+    """
+
+    def __init__(self, front: Front, connections: set["Connection"]) -> None:
+        self._front, self._connections = front, connections
+        self._limit = front.max_body_bytes
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._incoming: Incoming | None = None  # what is being read
+        self._in_body = False
+        self._head_bytes = 0
+        self._waiting: deque[Incoming | RequestError] = deque()
+        self._busy = False  # a thread works on an answer
+        self._writable, self._reading = True, True
+        self._closing = False  # what waits is the last; what still comes is dropped
+        self._draining = False  # what is being read is the last
+        self._lingering = False  # the caller may still be sending what nobody reads
+        self.close_at: float | None = time.monotonic() + KEEP_ALIVE
+
+    # What the transport calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._connections.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002  # the transport gives it
+        """End; an answer that is still being made is dropped."""
+        self._transport = None
+        self._connections.discard(self)
+        self._waiting.clear()
+
+    def data_received(self, data: bytes) -> None:
+        """Read, and answer what is complete."""
+        if self._closing:
+            return
+        self.close_at = None
+        if not self._in_body:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+            if not self._in_body and self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse(_too_many_headers())
+        except httptools.HttpParserUpgrade:  # to a protocol that we do not speak: this request was the last
+            self._closing = True
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            self._refuse(cause if isinstance(cause, RequestError) else _malformed())
+        self._go_on()
+
+    def eof_received(self) -> bool:
+        """Tell whether the connection stays: a caller who has sent all and closed his side still has his answer."""
+        if self._incoming is not None:
+            self._refuse(incomplete())
+        self._closing = True
+        self._go_on()
+        return self._busy or bool(self._waiting)
+
+    def pause_writing(self) -> None:
+        """Answer no more before the caller has read some of what he got."""
+        self._writable = False
+        self._read_or_wait()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._writable = True
+        self._go_on()
+
+    # What the parser calls, in the order of a request.
 
     def on_message_begin(self) -> None:
         """Start a request."""
-        super().on_message_begin()
-        self._header_bytes = 0
+        self._incoming = Incoming()
+
+    def on_url(self, part: bytes) -> None:
+        """Take a part of the target."""
+        incoming = self._incoming
+        assert incoming is not None
+        incoming.target += part
+        if len(incoming.target) > MAX_TARGET_BYTES:
+            raise TargetTooLong("The request's first line is too long; send data in the body.")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, within bounds."""
-        self._header_bytes += len(name) + len(value)
-        if len(self.headers) >= MAX_HEADERS or self._header_bytes > MAX_HEADER_BYTES:
-            self._refuse(HeadersTooLarge(f"A request has at most {MAX_HEADERS} headers; send fewer or shorter ones."))
+        """Take a header; what comes behind a body is no header."""
+        incoming = self._incoming
+        assert incoming is not None
+        if self._in_body:
             return
-        super().on_header(name, value)
+        headers, name = incoming.headers, name.lower()
+        if len(headers) >= MAX_HEADERS or len(name) + len(value) > MAX_HEADER_BYTES:
+            raise _too_many_headers()
+        headers[name] = value if name not in headers else headers[name] + b", " + value
 
     def on_headers_complete(self) -> None:
-        """Start to answer, unless the request is refused already."""
-        if not self.transport.is_closing():
-            super().on_headers_complete()
+        """Ask for the body, where the caller waits for that."""
+        incoming = self._incoming
+        assert incoming is not None
+        self._in_body, self._head_bytes = True, 0
+        if incoming.headers.get(b"expect", b"").lower() != b"100-continue" or self._waiting or self._busy:
+            return
+        if int(incoming.headers.get(b"content-length", b"0")) > self._limit:
+            raise too_large(self._limit)
+        self._write(CONTINUE)
 
-    def on_body(self, body: bytes) -> None:
-        """Take a part of the body."""
-        if not self.transport.is_closing():
-            super().on_body(body)
+    def on_body(self, part: bytes) -> None:
+        """Take a part of the body; beyond the limit only its size."""
+        incoming = self._incoming
+        assert incoming is not None
+        incoming.size += len(part)
+        if incoming.size <= self._limit:
+            incoming.body.append(part)
+        elif incoming.size > self._limit * READ_ON_FACTOR:
+            raise too_large(self._limit)
 
     def on_message_complete(self) -> None:
-        """End a request."""
-        if not self.transport.is_closing():
-            super().on_message_complete()
+        """Let the request wait for its turn."""
+        incoming = self._incoming
+        assert incoming is not None
+        incoming.method = self._parser.get_method().decode("latin-1")
+        incoming.version, incoming.keep_alive = self._parser.get_http_version(), self._parser.should_keep_alive()
+        if incoming.version not in VERSIONS:
+            raise _malformed()
+        self._incoming, self._in_body = None, False
+        if not self._closing:
+            self._waiting.append(incoming)
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's message is not for callers
-        """Answer what is no HTTP with a problem, and close."""
-        self._refuse(MalformedRequest("The request is not well-formed HTTP/1.1; look at its first line and headers."))
+    # What we do.
 
-    def eof_received(self) -> bool:  # type: ignore[override]  # the answer is asyncio's, which uvicorn leaves out
-        """Tell whether the connection stays: a caller who has sent all and closed his side still has his answer."""
-        cycle: RequestResponseCycle | None = self.cycle
-        return cycle is not None and not cycle.response_complete and not cycle.more_body
+    def drain(self) -> None:
+        """Close as soon as what was asked is answered, also what is only half asked."""
+        self._draining = True
+        self._go_on()
+
+    def close(self) -> None:
+        """Close now."""
+        if self._transport is not None:
+            self._transport.close()
 
     def _refuse(self, error: RequestError) -> None:
-        if self.transport.is_closing():
+        """Answer with a problem when its turn comes, and close: where the next request would begin is not known."""
+        if not self._closing:
+            self._waiting.append(error)
+            self._incoming, self._closing, self._lingering = None, True, True
+
+    def _go_on(self) -> None:
+        """Answer what waits, as far as that goes without waiting."""
+        while self._waiting and not self._busy and self._writable and self._transport is not None:
+            asked = self._waiting.popleft()
+            if isinstance(asked, Incoming):
+                self._answer(asked)
+            else:
+                self._respond(self._front.refuse(asked), None)
+        if self._incoming is None and not self._waiting and not self._busy:
+            self._rest()
+        self._read_or_wait()
+
+    def _rest(self) -> None:
+        """End the connection, or keep it for the next request."""
+        if self._transport is None:
             return
-        self.transport.write(raw_answer(error))
-        self.transport.close()
+        if self._lingering:
+            # To close while something comes in would take the answer back before the caller has read it.
+            self._transport.write_eof()
+            self._lingering, self.close_at = False, time.monotonic() + LINGER
+        elif self.close_at is None or self._draining:
+            if self._closing or self._draining:
+                self._transport.close()
+            else:
+                self.close_at = time.monotonic() + KEEP_ALIVE
+
+    def _read_or_wait(self) -> None:
+        wanted = self._writable and not self._busy and not self._waiting
+        if wanted != self._reading and self._transport is not None and not self._transport.is_closing():
+            self._reading = wanted
+            if wanted:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
+
+    def _answer(self, asked: Incoming) -> None:
+        path, query = _split(asked.target)
+        if not path:
+            self._respond(self._front.refuse(_malformed()), asked)
+            return
+        body: bytes | BrineryError = b""
+        if asked.size > self._limit:
+            body = too_large(self._limit)
+        elif asked.body and asked.method not in BODILESS:
+            body = asked.body[0] if len(asked.body) == 1 else b"".join(asked.body)
+        answer = self._front.answer(asked.method, path, query, Headers(asked.headers), body, asked.arrived)
+        if isinstance(answer, Response):
+            self._respond(answer, asked)
+            return
+        self._busy = True
+
+        def done(answered: Future[Response]) -> None:
+            self._loop.call_soon_threadsafe(self._answered, asked, answered)
+
+        answer.add_done_callback(done)
+
+    def _answered(self, asked: Incoming, answered: Future[Response]) -> None:
+        """Write what a thread has made."""
+        self._busy = False
+        if self._transport is not None:
+            self._respond(answered.result(), asked)
+            self._go_on()
+
+    def _respond(self, response: Response, asked: Incoming | None) -> None:
+        if asked is None or not asked.keep_alive:
+            self._closing = True
+            self._waiting.clear()
+        last = (self._closing or self._draining) and not self._waiting and self._incoming is None
+        lines = [STATUS_LINES[response.status], _date(int(time.time()))]
+        if response.status != 204:
+            lines.append(f"Content-Type: {response.media_type}\r\nContent-Length: {len(response.body)}\r\n")
+        lines += [f"{name}: {value}\r\n" for name, value in response.headers]
+        if last:
+            lines.append("Connection: close\r\n")
+        elif asked is not None and asked.version == "1.0":
+            lines.append("Connection: keep-alive\r\n")
+        lines.append("\r\n")
+        head = "".join(lines).encode("latin-1")
+        self._write(head if asked is not None and asked.method == "HEAD" else head + response.body)
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
 
 
-class LoopWorker(UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no types
-    """A worker with an event loop: uvicorn's HTTP over httptools, on uvloop."""
+def _malformed() -> MalformedRequest:
+    return MalformedRequest("The request is not well-formed HTTP/1.1; look at its first line and its headers.")
 
-    CONFIG_KWARGS: dict[str, Any] = {  # noqa: RUF012  # Gunicorn makes an instance for each worker and none writes to it
-        "loop": "uvloop",
-        "http": Connection,
-        "ws": "none",
-        "lifespan": "off",
-        "access_log": False,
-        "proxy_headers": False,
-        "server_header": False,
-    }
+
+def _too_many_headers() -> HeadersTooLarge:
+    return HeadersTooLarge("The request's headers are too many or too long; send fewer or shorter ones.")
+
+
+@functools.lru_cache(maxsize=256)
+def _split(target: bytes) -> tuple[str, str]:
+    """Give the path, decoded, and the query of a target."""
+    try:
+        parsed = httptools.parse_url(target)
+    except httptools.HttpParserInvalidURLError:
+        return "", ""
+    path = (parsed.path or b"/").decode("latin-1")
+    return unquote(path) if "%" in path else path, (parsed.query or b"").decode("latin-1")
+
+
+@functools.lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    return f"Date: {formatdate(second, usegmt=True)}\r\n"

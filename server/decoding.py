@@ -5,6 +5,7 @@ duplicate keys, takes any depth up to its own limit and rounds integers beyond 6
 Format: RFC 8259.
 """
 
+import itertools
 import json
 from typing import Final, NoReturn
 
@@ -31,11 +32,27 @@ def decode(body: bytes) -> object:
     # Each string is written with two quotes; a string that is not in `value` was lost to a duplicate key.
     # A backslash may hide a quote: then only a second parser can tell.
     large: list[object] = []
-    strings = _count_strings(value, 1, large)
+    strings = _count_in_table(value)
+    if strings is None:
+        strings = _count_strings(value, 1, large)
     if b"\\" in body or body.count(b'"') != 2 * strings:
         _refuse_duplicate_keys(body)
     # Any of these may be a rounded integer. Python's parser keeps them: what is within a double has few enough digits.
     return json.loads(body.decode()) if large else value
+
+
+def _count_in_table(value: object) -> int | None:
+    """Count the keys and the texts in an array of flat objects, the usual batch, quickly; None for anything else."""
+    if type(value) is not list or set(map(type, value)) != {dict}:
+        return None
+    members = list(itertools.chain.from_iterable(map(dict.values, value)))
+    types = list(map(type, members))
+    kinds = set(types)
+    if not kinds <= {str, int, float, bool}:
+        return None
+    if float in kinds and not all(-EXACT_BELOW < each < EXACT_BELOW for each in members if type(each) is float):
+        return None
+    return sum(map(len, value)) + types.count(str)
 
 
 def _count_strings(value: object, depth: int, large: list[object]) -> int:

@@ -5,13 +5,16 @@ HTTP specification, version 2.3.
 """
 
 import asyncio
+import functools
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeAlias
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
+from typing import Any, Final, Self, TypeAlias
 from urllib.parse import parse_qs
 
 from server.application import Application
-from server.errors import BrineryError
+from server.errors import BrineryError, RequestError
 from server.exchange import (
     READ_ON_FACTOR,
     UNMATCHED,
@@ -29,55 +32,79 @@ Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
 Send: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+OTHER_THREADS: Final = 4
 SHORT: Final = 0.001  # seconds: what takes longer does not run on the loop
 SECONDS_OF_A_BYTE: Final = 2e-8  # to read a body and to write its answer, on a slow machine
 
 
 class Headers:
-    """A request's headers as ASGI gives them: pairs of bytes, the names in lower case."""
+    """A request's headers: values by their names in lower case, both as bytes."""
 
     __slots__ = ("_values",)
 
-    def __init__(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
-        values: dict[bytes, bytes] = {}
-        for name, value in pairs:
-            values[name] = value if name not in values else values[name] + b"," + value
+    def __init__(self, values: Mapping[bytes, bytes]) -> None:
         self._values = values
 
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[bytes, bytes]]) -> Self:
+        """Take them as ASGI gives them; several of one name are joined by commas."""
+        values: dict[bytes, bytes] = {}
+        for name, value in pairs:
+            values[name] = value if name not in values else values[name] + b", " + value
+        return cls(values)
+
     def get(self, name: str, default: str, /) -> str:
-        """Give a header's value, several of one name joined by commas, or the default."""
-        value = self._values.get(name.lower().encode("latin-1"))
+        """Give a header's value, or the default."""
+        value = self._values.get(_key(name))
         return default if value is None else value.decode("latin-1")
 
 
+@functools.cache  # the names that are asked for are few, and ours
+def _key(name: str) -> bytes:
+    return name.lower().encode("latin-1")
+
+
 class Front:
-    """The ASGI application. Its threads are started when they are first needed: after the fork."""
+    """One application on an event loop; also a whole ASGI application, for any server of these.
+
+    Its threads are started when they are first needed: after the fork.
+    """
 
     def __init__(self, application: Application) -> None:
         settings = application.settings
         self.application = application
+        self.max_body_bytes = settings.max_body_bytes
         self._routes = {route.rule: route for routes in application.routes.values() for route in routes}
         self._exchange, self._cost = application.exchange, application.model.engine.cost
         self._serial = application.model.evaluator.serial
-        self._root_path, self._limit, self._threads = settings.root_path, settings.max_body_bytes, settings.threads
-        self._pool: ThreadPoolExecutor | None = None
+        self._root_path, self._threads = settings.root_path, settings.threads
+
+    def answer(
+        self, method: str, path: str, query: str, headers: Headers, body: bytes | BrineryError, arrived: float
+    ) -> Response | Future[Response]:
+        """Answer one request, at once or on a thread; a body that could not be read is an error for the endpoint."""
+        rule, endpoint, blocking = self._match(path, method)
+        asked = parse_qs(query, keep_blank_values=True) if query else {}
+        request = Request(method, rule, headers, asked, _reader(body), arrived=arrived)
+        if blocking:
+            return self._others.submit(self._exchange, request, endpoint)
+        if isinstance(body, bytes) and self._is_long(body):
+            return self._predictions.submit(self._exchange, request, endpoint)
+        return self._exchange.at_once(request, endpoint)
+
+    def refuse(self, error: RequestError) -> Response:
+        """Answer what never became a request."""
+        return self._exchange.at_once(Request("", UNMATCHED, Headers({}), {}, _reader(b"")), _raising(error))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request of an ASGI server."""
         if scope["type"] != "http":
             return
-        method = scope["method"]
-        rule, endpoint, blocking = self._match(scope["path"], method)
-        body, read = (b"", _nothing) if method in BODILESS else await self._read(receive)
-        request = Request(method, rule, Headers(scope["headers"]), _query(scope["query_string"]), read)
-        if blocking:  # on threads of its own, so that a page of metrics does not wait for predictions
-            loop = asyncio.get_running_loop()
-            response = await loop.run_in_executor(None, self._exchange, request, endpoint)
-        elif self._is_long(body):
-            loop = asyncio.get_running_loop()
-            response = await loop.run_in_executor(self._executor(), self._exchange, request, endpoint)
-        else:
-            response = self._exchange(request, endpoint)
+        arrived, method = time.perf_counter(), scope["method"]
+        body = b"" if method in BODILESS else await self._read(receive)
+        query = scope["query_string"].decode("latin-1")
+        answer = self.answer(method, scope["path"], query, Headers.of(scope["headers"]), body, arrived)
+        response = answer if isinstance(answer, Response) else await asyncio.wrap_future(answer)
         await _write(response, send, with_body=method != "HEAD")
 
     def _is_long(self, body: bytes) -> bool:
@@ -89,10 +116,14 @@ class Front:
             return False
         return self._serial or len(body) * SECONDS_OF_A_BYTE + self._cost.of(body.count(b"{")) > SHORT
 
-    def _executor(self) -> ThreadPoolExecutor:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._threads, "brinery")
-        return self._pool
+    @cached_property
+    def _predictions(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._threads, "prediction")
+
+    @cached_property
+    def _others(self) -> ThreadPoolExecutor:
+        """The threads for what reads files, so that a page of metrics does not wait for predictions."""
+        return ThreadPoolExecutor(OTHER_THREADS, "other")
 
     def _match(self, path: str, method: str) -> tuple[str, Endpoint, bool]:
         """Find the route: its template, the endpoint of the method, and whether that may block."""
@@ -106,38 +137,36 @@ class Front:
             return UNMATCHED, refuse_method(route.allowed), False
         return route.rule, endpoint, route.blocking
 
-    async def _read(self, receive: Receive) -> tuple[bytes, Callable[[int], bytes]]:
-        """Read the body; give it, and the function by which the endpoint gets it or hears what was wrong with it."""
+    async def _read(self, receive: Receive) -> bytes | BrineryError:
+        """Read the body, or say what was wrong with it."""
         chunks, size, more = [], 0, True
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
-                return b"", _raising(incomplete())
+                return incomplete()
             chunk, more = message.get("body", b""), message.get("more_body", False)
             size += len(chunk)
-            if size <= self._limit:
+            if size <= self.max_body_bytes:
                 chunks.append(chunk)
-            elif size > self._limit * READ_ON_FACTOR:
+            elif size > self.max_body_bytes * READ_ON_FACTOR:
                 break
-        if size > self._limit:
-            return b"", _raising(too_large(self._limit))
-        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        return body, lambda _: body
+        return too_large(self.max_body_bytes) if size > self.max_body_bytes else b"".join(chunks)
 
 
-def _raising(error: BrineryError) -> Callable[[int], bytes]:
+def _reader(body: bytes | BrineryError) -> Callable[[int], bytes]:
     def read(_: int) -> bytes:
-        raise error
+        if isinstance(body, BrineryError):
+            raise body
+        return body
 
     return read
 
 
-def _nothing(_: int) -> bytes:
-    return b""
+def _raising(error: BrineryError) -> Endpoint:
+    def endpoint(_: Request) -> Response:
+        raise error
 
-
-def _query(query: bytes) -> dict[str, list[str]]:
-    return parse_qs(query.decode("latin-1"), keep_blank_values=True) if query else {}
+    return endpoint
 
 
 async def _write(response: Response, send: Send, *, with_body: bool) -> None:

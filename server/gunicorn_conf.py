@@ -30,7 +30,7 @@ with exit_if_refused():
 
 bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
 workers = settings.workers
-worker_class = "server.worker.ClosingWorker" if settings.front == "wsgi" else "server.connection.LoopWorker"
+worker_class = "server.worker.ClosingWorker" if settings.front == "wsgi" else "server.loop_worker.LoopWorker"
 threads = settings.threads
 graceful_timeout = max(1, round(settings.graceful_timeout))
 keepalive = 75  # longer than the load balancers before us keep a connection, so that they are the ones to close it

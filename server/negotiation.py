@@ -4,6 +4,7 @@ Formats: RFC 9110 sections 8.3, 8.4 and 12.5.1 (`Content-Type`, `Content-Encodin
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from server.errors import NotAcceptable, UnsupportedMediaType
@@ -12,6 +13,7 @@ JSON: Final = "application/json"
 CHARSET: Final = re.compile(r"charset\s*=\s*\"?utf-?8\"?", re.IGNORECASE)
 
 
+@lru_cache(maxsize=64)  # clients send the same headers again and again
 def check_json_body(content_type: str, content_encoding: str) -> None:
     """Raise `UnsupportedMediaType` unless the body is said to be JSON in UTF-8 without a coding."""
     if content_type != JSON:
@@ -26,6 +28,7 @@ def check_json_body(content_type: str, content_encoding: str) -> None:
         raise UnsupportedMediaType(msg)
 
 
+@lru_cache(maxsize=64)
 def check_accepts(accept: str, media_type: str = JSON) -> None:
     """Raise `NotAcceptable` unless the caller takes `media_type`; no header means that he takes anything."""
     if accept in ("", "*/*", media_type) or _quality(accept, media_type) > 0:
@@ -48,6 +51,7 @@ def _quality(accept: str, media_type: str) -> float:
     return quality
 
 
+@lru_cache(maxsize=64)
 def prefers_lenient(prefer: str) -> bool:
     """Tell whether the caller prefers `handling=lenient`; the first `handling` counts, other preferences do not."""
     for part in prefer.split(","):

@@ -109,7 +109,9 @@ class Predictor:
         finite = None if evaluation.is_finite else evaluation.finite_rows(count)
         if finite is not None and not batch.lenient:
             raise PredictionError(NOT_FINITE)
-        tally = self._renderer.tally(evaluation, finite) if count else Tally()
+        tally = self._renderer.tally(evaluation, finite) if count else {}
+        if not (full or batch.lenient):
+            return Answer(self._renderer.text(evaluation, single=batch.single), count, tally)
         results = self._results(batch, evaluation, prediction_id if full else None) if count else []
         if batch.lenient:
             return _lenient(batch, results, np.ones(count, dtype=bool) if finite is None else finite, tally, describe)

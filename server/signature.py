@@ -1,10 +1,12 @@
 """All inputs of a model: a JSON value in, rows of codes out, or every reason why not. Pure."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from server.columns import ColumnEncoder, column_encoder
 from server.errors import FieldError, InvalidInput
 from server.parameter import NAME_CUT, REFUSED, Absent, Code, Encoder, Parameter, Scalar, closest, cut, json_type
 
@@ -25,6 +27,9 @@ class Signature:
     parameters: tuple[Parameter, ...]
     ignore_unknown: bool = False
     _columns: tuple[tuple[str, Encoder, "Code | Absent"], ...] = field(init=False, repr=False, compare=False)
+    _column_encoders: tuple[tuple[Callable[[object], object], ColumnEncoder], ...] = field(
+        init=False, repr=False, compare=False
+    )
     _encoders: Mapping[str, Encoder] = field(init=False, repr=False, compare=False)
     _required: frozenset[str] = field(init=False, repr=False, compare=False)
 
@@ -36,6 +41,8 @@ class Signature:
             absent = REFUSED if isinstance(parameter.default, Absent) else encode(parameter.default)
             columns.append((parameter.name, encode, absent))
         object.__setattr__(self, "_columns", tuple(columns))
+        encoders = tuple((operator.itemgetter(each.name), column_encoder(each)) for each in self.parameters)
+        object.__setattr__(self, "_column_encoders", encoders)
         object.__setattr__(self, "_encoders", {name: encode for name, encode, _ in columns})
         required = frozenset(parameter.name for parameter in self.parameters if parameter.required)
         object.__setattr__(self, "_required", required)
@@ -49,6 +56,9 @@ class Signature:
 
     def parse_rows(self, values: Sequence[object]) -> list[Row]:
         """Encode a batch, all or nothing; raise `InvalidInput` with the reasons of all rows together."""
+        together = self._encode_together(values)
+        if together is not None:
+            return together
         rows: list[Row] = []
         told: list[FieldError] = []
         count = 0
@@ -103,6 +113,21 @@ class Signature:
         if len(value) > len(row) - absent and not self.ignore_unknown:
             return None
         return row
+
+    def _encode_together(self, values: Sequence[object]) -> list[Row] | None:
+        """Encode a batch column by column; None if a row is refused, or leaves a field out."""
+        if set(map(type, values)) != {dict} or set(map(len, values)) != {len(self.parameters)}:  # type: ignore[arg-type]
+            return None
+        columns = []
+        for get, encode in self._column_encoders:
+            try:
+                column = encode(list(map(get, values)))
+            except KeyError:
+                return None
+            if column is None:
+                return None
+            columns.append(column)
+        return list(map(list, zip(*columns, strict=True)))
 
     def _explain(
         self, value: object, pointer: str, room: int, suggestions: "_Suggestions | None"

@@ -52,7 +52,8 @@ def predict_routes(model: Model, predictor: Predictor, telemetry: Telemetry, set
         request.timings["queue"] = request.timings.get("queue", 0.0) + evaluation.waited
         request.timings |= {"parse": parsed - start, "model": seconds}
         telemetry.predicted(answer.rows, answer.tally, seconds)
-        telemetry.rejected(type_of(failure).slug for failure in answer.failures)
+        if answer.failures:
+            telemetry.rejected(type_of(failure).slug for failure in answer.failures)
         return Response(200, answer.body, headers=[("Preference-Applied", "handling=lenient")] if batch.lenient else [])
 
     def list_params(request: Request) -> Response:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.engine.ensembles import Forest, gradient_boosting, histogram_boosting
-from server.engine.evaluator import Evaluation, Evaluator
+from server.engine.evaluator import Evaluation, Evaluator, all_finite
 from server.engine.fallback import ask
 from server.engine.linear import linear_head
 from server.engine.pipeline import Block, Source, Transform, Unsupported, compile_step
@@ -66,13 +66,13 @@ class MatrixEvaluator:
     def evaluate(self, rows: Sequence[Row], *, with_classes: bool = False) -> Evaluation:
         """Evaluate rows; see `Evaluator`. Raises `ValueError` for a number that the estimator refuses."""
         x = np.array(rows, dtype=np.float64)
-        with np.errstate(all="ignore"):
-            if self._transform is not None:
+        if self._transform is not None:
+            with np.errstate(all="ignore"):
                 x = self._transform(x)
-            if not self._head.takes_missing and not np.isfinite(x).all():
-                msg = "A value is missing or infinite, which the estimator does not take."
-                raise ValueError(msg)
-            return self._head.evaluate(x, with_classes=with_classes or self._form is Form.PREDICTION)
+        if not self._head.takes_missing and not all_finite(x):
+            msg = "A value is missing or infinite, which the estimator does not take."
+            raise ValueError(msg)
+        return self._head.evaluate(x, with_classes=with_classes or self._form is Form.PREDICTION)
 
 
 class EstimatorHead:
@@ -84,6 +84,7 @@ class EstimatorHead:
     def __init__(self, estimator: Estimator, form: Form) -> None:
         self._estimator, self._form = estimator, form
 
+    @np.errstate(all="ignore")
     def evaluate(self, x: Matrix, *, with_classes: bool) -> Evaluation:
         """Evaluate the rows of a matrix."""
         return ask(self._estimator, x, self._form, with_classes=with_classes)
@@ -97,8 +98,7 @@ def compile_estimator(estimator: Estimator, parameters: Sequence[Parameter], sha
         raise Unsupported("free text")
     while is_a(estimator, "BaseSearchCV"):
         estimator = estimator.best_estimator_
-    steps = [part for _, part in estimator.steps] if is_a(estimator, "Pipeline") else [estimator]
-    *before, last = [part for part in steps if part != "passthrough"]
+    *before, last = [part for part in _steps(estimator) if not isinstance(part, str)]  # which is "passthrough"
     encoder = getattr(last, "_preprocessor", None) if is_a(last, "BaseHistGradientBoosting") else None
     if encoder is not None:
         before.append(encoder)
@@ -112,6 +112,13 @@ def compile_estimator(estimator: Estimator, parameters: Sequence[Parameter], sha
     for step in before:
         block = compile_step(step, block)
     return Compiled(MatrixEvaluator(f"pipeline, {name}", head, form, block.numeric()), numbered, exact, ())
+
+
+def _steps(estimator: Estimator) -> list[Any]:
+    """Give the steps of a pipeline, those of pipelines within it among them."""
+    if not is_a(estimator, "Pipeline"):
+        return [estimator]
+    return [inner for _, part in estimator.steps for inner in _steps(part)]
 
 
 def _head(estimator: Estimator, form: Form, *, plain: bool) -> tuple[str, Head, bool] | None:

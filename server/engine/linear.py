@@ -3,8 +3,11 @@
 scikit-learn itself is not bit-stable here: its products differ by rounding between one row and many.
 """
 
+import math
+import operator
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +21,15 @@ from server.outputs import Form
 REGRESSORS = ("LinearModel", "SGDRegressor", "LinearSVR")
 GENERALIZED = ("_GeneralizedLinearRegressor",)
 LOGISTIC = ("LogisticRegression", "LogisticRegressionCV")
+FEW_PRODUCTS: Final = 64  # of one row, for which Python is quicker than the calls of numpy
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What is made of scores: of a matrix of them, and of those of one row, where that has a short form."""
+
+    of_rows: Callable[[Matrix], Matrix]
+    of_row: Callable[[list[float]], list[float]] | None = None
 
 
 class Linear:
@@ -26,19 +38,25 @@ class Linear:
     takes_missing = False
     thresholds = ()
 
-    def __init__(
-        self,
-        estimator: Estimator,
-        link: Callable[[Matrix], Matrix] | None,
-        classes: NDArray[Any] | None,
-    ) -> None:
+    def __init__(self, estimator: Estimator, link: Link | None, classes: NDArray[Any] | None) -> None:
         coefficients = np.atleast_2d(np.asarray(estimator.coef_, dtype=np.float64))
-        self._weights = np.ascontiguousarray(coefficients.T)
-        self._intercept = np.asarray(estimator.intercept_, dtype=np.float64).reshape(-1)
+        intercept = np.broadcast_to(np.asarray(estimator.intercept_, dtype=np.float64).reshape(-1), len(coefficients))
+        self._weights, self._intercept = coefficients.T, intercept
         self._link, self._classes = link, classes
+        self._of_row = link.of_row if link is not None and coefficients.size <= FEW_PRODUCTS else None
+        self._columns = list(zip(coefficients.tolist(), intercept.tolist(), strict=True)) if self._of_row else []
 
     def evaluate(self, x: Matrix, *, with_classes: bool) -> Evaluation:
         """Evaluate the rows of a matrix."""
+        if self._of_row is not None and len(x) == 1 and not with_classes:
+            row = x.tolist()[0]
+            scores = [sum(map(operator.mul, row, weights)) + intercept for weights, intercept in self._columns]
+            if all(map(math.isfinite, scores)):
+                return Evaluation(numbers=[np.array([self._of_row(scores)])])
+        return self._product(x, with_classes=with_classes)
+
+    @np.errstate(all="ignore")
+    def _product(self, x: Matrix, *, with_classes: bool) -> Evaluation:
         scores = x @ self._weights
         scores += self._intercept
         classes = None
@@ -46,16 +64,16 @@ class Linear:
             binary = scores.shape[1] == 1
             chosen = (scores[:, 0] > 0).astype(int) if binary else scores.argmax(axis=1)
             classes = self._classes.take(chosen).reshape(-1, 1)
-        return Evaluation(numbers=None if self._link is None else [self._link(scores)], classes=classes)
+        return Evaluation(numbers=None if self._link is None else [self._link.of_rows(scores)], classes=classes)
 
 
 def linear_head(estimator: Estimator, form: Form) -> Linear | None:
     """Make the head of a linear model; None for one whose link is not known here."""
     if form is Form.VALUES:
         if is_a(estimator, *REGRESSORS):
-            return Linear(estimator, lambda scores: scores, None)
+            return Linear(estimator, IDENTITY, None)
         if is_a(estimator, *GENERALIZED):
-            return Linear(estimator, estimator._base_loss.link.inverse, None)
+            return Linear(estimator, Link(estimator._base_loss.link.inverse), None)
         return None
     if not is_a(estimator, "LinearClassifierMixin") or np.ndim(estimator.classes_) != 1:
         return None
@@ -66,9 +84,9 @@ def linear_head(estimator: Estimator, form: Form) -> Linear | None:
     if form is Form.PREDICTION:
         return Linear(estimator, None, estimator.classes_)
     if is_a(estimator, *LOGISTIC) and len(estimator.classes_) > 2:
-        return Linear(estimator, _softmax, estimator.classes_)
+        return Linear(estimator, SOFTMAX, estimator.classes_)
     if is_a(estimator, *LOGISTIC) or (is_a(estimator, "SGDClassifier") and estimator.loss == "log_loss"):
-        return Linear(estimator, _one_against_rest, estimator.classes_)
+        return Linear(estimator, ONE_AGAINST_REST, estimator.classes_)
     return None
 
 
@@ -89,3 +107,31 @@ def _one_against_rest(scores: Matrix) -> Matrix:
     total[none] = positive.shape[1]
     positive /= total
     return np.asarray(positive)
+
+
+def _softmax_of_row(scores: list[float]) -> list[float]:
+    largest = max(scores)
+    powers = [math.exp(score - largest) for score in scores]
+    total = sum(powers)
+    return [power / total for power in powers]
+
+
+def _one_against_rest_of_row(scores: list[float]) -> list[float]:
+    positive = [_logistic(score) for score in scores]
+    if len(positive) == 1:
+        return [1 - positive[0], positive[0]]
+    total = sum(positive)
+    return [each / total for each in positive] if total else [1 / len(positive)] * len(positive)
+
+
+def _logistic(score: float) -> float:
+    """Give the logistic function; of a very negative score too, whose exponential would overflow."""
+    if score >= 0:
+        return 1 / (1 + math.exp(-score))
+    power = math.exp(score)
+    return power / (1 + power)
+
+
+IDENTITY: Final = Link(lambda scores: scores, lambda scores: scores)
+SOFTMAX: Final = Link(_softmax, _softmax_of_row)
+ONE_AGAINST_REST: Final = Link(_one_against_rest, _one_against_rest_of_row)

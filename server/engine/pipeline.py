@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.utils import check_array
+from sklearn.utils import check_array, get_tags
 
 from server.engine.trees import Matrix
 from server.introspection import Estimator, is_a
@@ -317,10 +317,17 @@ def _polynomial(step: Estimator) -> Transform:
 
 def _selector(step: Estimator) -> Transform:
     kept = np.flatnonzero(step.get_support())
-    return lambda x: x[:, kept]
+    takes_all = get_tags(step).input_tags.allow_nan  # infinity too
+
+    def operation(x: Matrix) -> Matrix:
+        if not takes_all:
+            _refuse(_not_finite, x)
+        return x[:, kept]
+
+    return operation
 
 
-# What a step computes, and which numbers it refuses before it does.
+# What a step computes, and which numbers it refuses before it does, where that does not depend on how it is set.
 OPERATIONS: dict[str, tuple[Callable[[Estimator], Transform], Refusal | None]] = {
     "StandardScaler": (_standard_scaler, np.isinf),
     "MinMaxScaler": (_min_max_scaler, np.isinf),
@@ -328,5 +335,5 @@ OPERATIONS: dict[str, tuple[Callable[[Estimator], Transform], Refusal | None]] =
     "RobustScaler": (_robust_scaler, np.isinf),
     "FunctionTransformer": (_function, None),
     "PolynomialFeatures": (_polynomial, _not_finite),
-    "SelectorMixin": (_selector, _not_finite),
+    "SelectorMixin": (_selector, None),
 }

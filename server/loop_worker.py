@@ -1,0 +1,90 @@
+"""A worker of Gunicorn's with an event loop: our own connections, on uvloop."""
+
+import asyncio
+import os
+import signal
+import time
+from typing import Any, Final, cast
+
+import uvloop
+from gunicorn.workers.base import Worker
+
+from server.connection import Connection
+from server.front import Front
+
+TICK: Final = 1.0  # seconds between two looks at the master and at connections that are idle
+
+
+class LoopWorker(Worker):
+    """Serves the front that is its application until it is told to stop, then what was asked before that."""
+
+    def init_signals(self) -> None:
+        """Leave the signals to the loop."""
+        for number in self.SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+
+    def run(self) -> None:
+        """Serve."""
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+        connections: set[Connection] = set()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(signal.SIGUSR1, self.log.reopen_files)
+
+        front = cast("Front", self.wsgi)  # what Gunicorn takes for WSGI is what `server.asgi` made
+
+        def connect() -> Connection:
+            return Connection(front, connections)
+
+        listeners = [cast("Any", each).sock for each in self.sockets]  # Gunicorn wraps them
+        servers = [await loop.create_server(connect, sock=each, backlog=self.cfg.backlog) for each in listeners]
+        while not stopping.is_set() and os.getppid() == self.ppid:
+            self._look_after(connections)
+            await _wait(stopping, TICK)
+        for listener in listeners:
+            await _accept_all(listener, connect)
+        for server in servers:
+            server.close()
+        await self._finish(connections)
+
+    def _look_after(self, connections: set[Connection]) -> None:
+        """Tell the master that we live, and close what is idle for too long."""
+        self.notify()
+        now = time.monotonic()
+        for connection in list(connections):
+            if connection.close_at is not None and now >= connection.close_at:
+                connection.close()
+
+    async def _finish(self, connections: set[Connection]) -> None:
+        """Answer what was asked, for as long as the grace lasts, and close."""
+        for connection in list(connections):
+            connection.drain()
+        end = time.monotonic() + self.cfg.graceful_timeout
+        while connections and time.monotonic() < end:
+            self._look_after(connections)
+            await asyncio.sleep(0.02)
+        for connection in list(connections):
+            connection.close()
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
+
+
+async def _accept_all(listener: Any, connect: Any) -> None:  # noqa: ANN401
+    """Take the connections that wait already: whoever was let in is answered."""
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            accepted, _ = listener.accept()
+        except OSError:  # nobody waits any more
+            return
+        await loop.connect_accepted_socket(connect, accepted)
