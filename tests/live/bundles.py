@@ -74,3 +74,9 @@ class Gate:
     def open(self) -> None:
         """Let the model go on."""
         self.path.write_text("go")
+
+    def let_through(self) -> None:
+        """Wait until the model works on the request, let it go on, and close the gate behind it."""
+        self.wait_until_entered()
+        self.entered.unlink()
+        self.open()

@@ -5,18 +5,25 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.live.running import Server, bundle_of
+from tests.live.running import FRONTS, Server, bundle_of
+
+
+@pytest.fixture(scope="session", params=FRONTS)
+def front(request: pytest.FixtureRequest) -> str:
+    """Each front, for tests of what both do alike."""
+    name: str = request.param
+    return name
 
 
 @pytest.fixture(scope="session")
-def serving() -> Iterator[Callable[[str], Server]]:
+def serving(front: str) -> Iterator[Callable[[str], Server]]:
     """Give a function from a committed bundle's name to a server of it."""
     with contextlib.ExitStack() as stack:
         servers: dict[str, Server] = {}
 
         def get(name: str) -> Server:
             if name not in servers:
-                servers[name] = stack.enter_context(Server(bundle=bundle_of(name)))
+                servers[name] = stack.enter_context(Server(bundle=bundle_of(name), front=front))
             return servers[name]
 
         yield get

@@ -19,6 +19,7 @@ from typing import IO, Any, Self
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
+FRONTS = ("wsgi", "asgi")
 PATIENCE = 30  # seconds for what should take a few at most, on a machine that does much else
 JSON = {"Content-Type": "application/json"}
 

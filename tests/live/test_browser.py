@@ -89,9 +89,9 @@ class ProxyServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 
 @pytest.fixture(scope="module")
-def proxy() -> Iterator[ProxyServer]:
+def proxy(front: str) -> Iterator[ProxyServer]:
     """Serve crime behind a proxy that strips the root path."""
-    with Server(root_path=ROOT_PATH) as behind, ProxyServer(behind) as proxy:
+    with Server(root_path=ROOT_PATH, front=front) as behind, ProxyServer(behind) as proxy:
         thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         yield proxy

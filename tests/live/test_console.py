@@ -12,7 +12,7 @@ import signal
 import subprocess
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,13 @@ THEFT = {"force": "Thames Valley Police", "crime": "Bicycle theft", "month": 10}
 DRUGS = {"force": "City of London Police", "crime": "Drugs", "month": 1}
 NOBODY = THEFT | {"force": "Sherlock Holmes"}
 VERBS = ("serve", "check", "predict", "openapi", "settings")
+
+
+@pytest.fixture(scope="module")
+def crime() -> Iterator[Server]:
+    """Serve the default bundle, to compare with."""
+    with Server() as server:
+        yield server
 
 
 def brinery(*arguments: str | Path, stdin: str = "", **settings: object) -> subprocess.CompletedProcess[str]:
@@ -166,19 +173,20 @@ def test_predict_json_lines(crime: Server, tmp_path: Path) -> None:
     assert [json.loads(line) for line in target.read_text().splitlines()] == served(crime, [THEFT, DRUGS])
 
 
-def test_predict_csv(serving: Callable[[str], Server], tmp_path: Path) -> None:
+def test_predict_csv(tmp_path: Path) -> None:
     """A CSV is answered by itself with the answer's columns; an empty cell is a missing value."""
-    server = serving("titanic")
-    row = server.request("GET", "/openapi.json").json["paths"]["/api/predict"]["post"]["requestBody"]["content"][
-        "application/json"
-    ]["examples"]["one row"]["value"]
-    rows = [row, row | {"Age": None}]
+    with Server(bundle=TITANIC) as server:
+        row = server.request("GET", "/openapi.json").json["paths"]["/api/predict"]["post"]["requestBody"]["content"][
+            "application/json"
+        ]["examples"]["one row"]["value"]
+        rows = [row, row | {"Age": None}]
+        wanted = served(server, rows)
     with (tmp_path / "rows.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(row))
         writer.writeheader()
         writer.writerows(rows)
     answers = list(csv.DictReader(io.StringIO(answered("predict", TITANIC, tmp_path / "rows.csv"))))
-    for answer, expected in zip(answers, served(server, rows), strict=True):
+    for answer, expected in zip(answers, wanted, strict=True):
         assert {label: float(answer[label]) for label in expected} == expected
         assert answer["error"] == ""
         assert answer["Sex"] == row["Sex"]

@@ -61,7 +61,7 @@ KINDS = (
     Kind(*POST, 406, THEFT, {"Accept": "text/html"}, reasons=("not-acceptable",)),
     Kind("GET", "/api/predict", 405, route=UNMATCHED, reasons=("method-not-allowed",)),
     Kind("DELETE", "/api/info", 405, route=UNMATCHED, reasons=("method-not-allowed",)),
-    Kind("BREW", "/api/predict", 405, route=UNMATCHED, counted_method="other", reasons=("method-not-allowed",)),
+    Kind("PROPFIND", "/api/predict", 405, route=UNMATCHED, counted_method="other", reasons=("method-not-allowed",)),
     Kind("GET", "/no/such/route", 404, route=UNMATCHED, reasons=("not-found",)),
     Kind("POST", "/api/predict/", 404, THEFT, route=UNMATCHED, reasons=("not-found",)),
     Kind("GET", "/api/predict/params", 200, route="/api/predict/params"),
@@ -110,7 +110,7 @@ def predicted(answer: Any) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(front: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a folder for the workers' numbers, with those of an earlier run."""
     folder = tmp_path_factory.mktemp("numbers")
     (folder / "counter_1.db").write_bytes(b"of an earlier run")
@@ -118,10 +118,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[Server]:
+def server(folder: Path, front: str) -> Iterator[Server]:
     """Serve crime with two workers, a folder of ours for their numbers, and a small limit of rows."""
     environ = {"PROMETHEUS_MULTIPROC_DIR": str(folder)}
-    with Server(workers=2, max_rows=MAX_ROWS, environ=environ) as server:
+    with Server(workers=2, max_rows=MAX_ROWS, front=front, environ=environ) as server:
         yield server
 
 

@@ -20,9 +20,9 @@ BODY_BYTES = 64 * 1024 * 1024  # more than any batch has: that a text is too lon
 @pytest.mark.parametrize(
     ("name", "document"), [("crime", "openapi.json"), ("adult", "openapi.json"), ("crime", "swagger.json")]
 )
-def test_nothing_is_found(name: str, document: str, tmp_path: Path) -> None:
+def test_nothing_is_found(name: str, document: str, front: str, tmp_path: Path) -> None:
     """All checks in all phases hold, over the same examples each time."""
-    with Server(bundle=bundle_of(name), workers=2, max_body_bytes=BODY_BYTES) as server:
+    with Server(bundle=bundle_of(name), workers=2, front=front, max_body_bytes=BODY_BYTES) as server:
         command: list[object] = [BIN / "schemathesis", "--config-file", HERE / "schemathesis.toml"]
         command += ["run", f"{server.url}/{document}", "--checks", "all", "--phases", "examples,coverage,fuzzing"]
         command += ["--max-examples", EXAMPLES, "--generation-deterministic", "--continue-on-failure"]

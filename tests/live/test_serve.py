@@ -35,6 +35,7 @@ pytestmark = pytest.mark.live
 THEFT = {"force": "Thames Valley Police", "crime": "Bicycle theft", "month": 10}
 EXAMPLES = ("crime", "titanic", "wine", "adult", "reviews")
 GUNICORN = (sys.executable, "-m", "gunicorn")
+PLAIN = {"wsgi": (), "asgi": ("--worker-class", "asgi")}  # Gunicorn's own worker for each kind of application
 
 
 def unpickled(name: str, file: str) -> Any:
@@ -76,45 +77,6 @@ def test_every_example_is_served(name: str, serving: Callable[[str], Server]) ->
     assert answer.status == 200
     assert list(answer.json.values()) == own_answer(name, row)
     assert server.request("POST", "/api/predict", [row, row]).json == [answer.json, answer.json]
-
-
-def test_one_connection_serves_many_requests(crime: Server) -> None:
-    """A connection is kept, after an answer and after a refusal whose body was read."""
-    with crime.connect() as client:
-        assert client("POST", "/api/predict", THEFT).status == 200
-        kept = client.connection.sock
-        assert client("POST", "/api/predict", {}).status == 422
-        assert client("POST", "/api/predict", b"{").status == 400
-        assert client("GET", "/no/such/route").status == 404
-        assert client("POST", "/api/predict", THEFT).status == 200
-        assert client.connection.sock is kept
-
-
-def test_a_body_that_no_route_reads_does_not_become_a_request(crime: Server) -> None:
-    """What follows a request whose body nobody wanted is answered as a request of its own."""
-    body = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
-    with crime.connect() as client:
-        for method, path, status in (("POST", "/no/such/route", 404), ("PUT", "/api/predict", 405)):
-            assert client(method, path, body).status == status
-            alive = client("GET", "/api/health/live")
-            assert (alive.status, alive.json) == (200, {"status": "alive"})
-
-
-def test_a_body_that_is_too_large_is_answered(crime: Server) -> None:
-    """Who writes more than the limit before he listens still hears why he is refused."""
-    answer = crime.request("POST", "/api/predict", b"[" + b" " * 3_000_000)
-    assert answer.status == 413
-    assert answer.headers["Content-Type"] == "application/problem+json"
-
-
-def test_old_http(crime: Server) -> None:
-    """A request of HTTP/1.0 is answered, and its connection closed."""
-    with socket.create_connection((crime.host, crime.port), timeout=PATIENCE) as connection:
-        connection.sendall(b"GET /api/health/live HTTP/1.0\r\n\r\n")
-        with connection.makefile("rb") as reader:
-            answer = reader.read()
-    assert answer.split()[1] == b"200"
-    assert answer.endswith(b'{"status":"alive"}')
 
 
 def test_log_lines(crime: Server) -> None:
@@ -168,14 +130,14 @@ def test_variables_that_kubernetes_sets() -> None:
 
 
 @pytest.fixture(scope="module")
-def elsewhere() -> Iterator[Server]:
+def elsewhere(front: str) -> Iterator[Server]:
     """Serve on an address of IPv6, with a log for people."""
     try:
         with socket.socket(socket.AF_INET6) as probe:
             probe.bind(("::1", 0))
     except OSError:
         pytest.skip("this machine has no IPv6")
-    with Server(host="::1", log_format="console") as server:
+    with Server(host="::1", front=front, log_format="console") as server:
         yield server
 
 
@@ -195,9 +157,9 @@ def test_log_for_people(elsewhere: Server) -> None:
 
 
 @pytest.mark.slow
-def test_quiet_log() -> None:
+def test_quiet_log(front: str) -> None:
     """Without an access log, and from warnings up, a server that works says nothing."""
-    with Server(access_log="false", log_level="warning") as server:
+    with Server(front=front, access_log="false", log_level="warning") as server:
         assert server.request("POST", "/api/predict", THEFT).status == 200
         server.stop()
         assert server.out == []
@@ -209,9 +171,9 @@ def gate(tmp_path: Path) -> Gate:
     return Gate(tmp_path)
 
 
-def test_stop_answers_what_is_in_flight(gate: Gate) -> None:
+def test_stop_answers_what_is_in_flight(gate: Gate, front: str) -> None:
     """After SIGTERM nobody new is let in, who is inside is answered, and the exit status is 0."""
-    server = Server(bundle=gate.bundle, environ=gate.environ)
+    server = Server(bundle=gate.bundle, front=front, environ=gate.environ)
     with server, ThreadPoolExecutor() as pool:
         inside = pool.submit(server.request, "POST", "/api/predict", {"x0": 42})
         gate.wait_until_entered()
@@ -224,7 +186,7 @@ def test_stop_answers_what_is_in_flight(gate: Gate) -> None:
         server.check_end()
 
 
-def test_stop_under_load() -> None:
+def test_stop_under_load(front: str) -> None:
     """Whoever could connect before the stop is answered; whoever comes later is refused at once."""
 
     def call_until_refused() -> int:
@@ -235,7 +197,7 @@ def test_stop_under_load() -> None:
                 return count
         raise AssertionError
 
-    with Server(workers=2) as server, ThreadPoolExecutor(8) as pool:
+    with Server(front=front, workers=2) as server, ThreadPoolExecutor(8) as pool:
         callers = [pool.submit(call_until_refused) for _ in range(8)]
         eventually(lambda: sum('"route":"/api/predict"' in line for line in server.out) > 100, "a hundred requests")
         server.terminate()
@@ -244,9 +206,9 @@ def test_stop_under_load() -> None:
 
 
 @pytest.mark.slow
-def test_stop_waits_no_longer_than_it_may(gate: Gate) -> None:
+def test_stop_waits_no_longer_than_it_may(gate: Gate, front: str) -> None:
     """A request that does not end in GRACEFUL_TIMEOUT does not hold up the stop."""
-    server = Server(bundle=gate.bundle, environ=gate.environ, graceful_timeout=1)
+    server = Server(bundle=gate.bundle, front=front, environ=gate.environ, graceful_timeout=1)
     with server, ThreadPoolExecutor() as pool:
         inside = pool.submit(server.request, "POST", "/api/predict", {"x0": 42})
         gate.wait_until_entered()
@@ -255,9 +217,9 @@ def test_stop_waits_no_longer_than_it_may(gate: Gate) -> None:
             inside.result(PATIENCE)
 
 
-def test_drain() -> None:
+def test_drain(front: str) -> None:
     """While draining it is alive, not ready, and answers; asked once more, it stops at once."""
-    with Server(drain_delay=600, workers=2) as server:
+    with Server(front=front, drain_delay=600, workers=2) as server:
         server.terminate()
         server.wait_for_event("draining", seconds=600.0)
         with ThreadPoolExecutor(4) as pool:
@@ -271,18 +233,18 @@ def test_drain() -> None:
         server.stop()
 
 
-def test_drain_ends_by_itself() -> None:
+def test_drain_ends_by_itself(front: str) -> None:
     """After DRAIN_DELAY it stops."""
-    with Server(drain_delay=1) as server:
+    with Server(front=front, drain_delay=1) as server:
         server.terminate()
         server.wait_for_event("draining")
         assert server.request("POST", "/api/predict", THEFT).status == 200
         server.check_end()
 
 
-def test_a_killed_worker_is_replaced() -> None:
+def test_a_killed_worker_is_replaced(front: str) -> None:
     """A worker that is killed is replaced, and no counter goes down or is lost."""
-    with Server(workers=2) as server:
+    with Server(front=front, workers=2) as server:
         eventually(lambda: len(server.workers()) == 2, "two workers")
         for _ in range(20):
             assert server.request("POST", "/api/predict", THEFT).status == 200
@@ -299,9 +261,9 @@ def test_a_killed_worker_is_replaced() -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_worker_has_nothing_in_flight(gate: Gate) -> None:
+def test_a_killed_worker_has_nothing_in_flight(gate: Gate, front: str) -> None:
     """What a killed worker was working on is not in flight for ever."""
-    server = Server(bundle=gate.bundle, environ=gate.environ, workers=2)
+    server = Server(bundle=gate.bundle, front=front, environ=gate.environ, workers=2)
     in_flight = ("brinery_http_requests_in_flight",)
     with server, ThreadPoolExecutor() as pool:
         eventually(lambda: len(server.workers()) == 2, "two workers")
@@ -317,9 +279,9 @@ def test_a_killed_worker_has_nothing_in_flight(gate: Gate) -> None:
             inside.result(PATIENCE)
 
 
-def test_a_port_that_is_taken(crime: Server) -> None:
+def test_a_port_that_is_taken(crime: Server, front: str) -> None:
     """A port on which someone else listens ends the start with a sentence that names it."""
-    environ = environ_with({"host": crime.host, "port": crime.port, "workers": 1})
+    environ = environ_with({"host": crime.host, "port": crime.port, "workers": 1, "front": front})
     with Program(BIN / "brinery", "serve", environ=environ) as program:
         assert program.wait() != 0
         assert program.out == []
@@ -328,11 +290,15 @@ def test_a_port_that_is_taken(crime: Server) -> None:
         assert not list(program.scratch.glob("brinery-*")), "files were left behind"
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_gunicorn(workers: int, tmp_path: Path) -> None:
-    """Plain Gunicorn serves the application; with several workers, where it has a folder for their metrics."""
+@pytest.mark.parametrize(
+    ("front", "workers"),
+    [("wsgi", 1), pytest.param("wsgi", 2, marks=pytest.mark.slow), ("asgi", 1)],
+    indirect=["front"],
+)
+def test_gunicorn(workers: int, front: str, tmp_path: Path) -> None:
+    """Plain Gunicorn serves the application by workers of its own; several, where they have a folder for metrics."""
     port = free_port()
-    options = ("--bind", f"127.0.0.1:{port}", "--workers", str(workers), "server.wsgi:app")
+    options = ("--bind", f"127.0.0.1:{port}", "--workers", str(workers), *PLAIN[front], f"server.{front}:app")
     folder = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)} if workers > 1 else {}
     with Server(*options, command=GUNICORN, port=port, environ=folder) as server:
         assert server.request("POST", "/api/predict", THEFT).status == 200
@@ -343,10 +309,10 @@ def test_gunicorn(workers: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_gunicorn_with_our_configuration() -> None:
+def test_gunicorn_with_our_configuration(front: str) -> None:
     """Gunicorn with our configuration is what `brinery serve` starts, settings and all."""
-    options = ("-c", "python:server.gunicorn_conf", "server.wsgi:app")
-    with Server(*options, command=GUNICORN) as server:
+    options = ("-c", "python:server.gunicorn_conf", f"server.{front}:app")
+    with Server(*options, command=GUNICORN, front=front) as server:
         assert server.request("POST", "/api/predict", THEFT).status == 200
         server.wait_for_event("request", route="/api/predict")
 
@@ -354,12 +320,13 @@ def test_gunicorn_with_our_configuration() -> None:
 @pytest.mark.parametrize(
     "ours", [pytest.param(False, id="plain"), pytest.param(True, id="our configuration", marks=pytest.mark.slow)]
 )
-def test_workers_that_would_count_apart(ours: bool) -> None:
+def test_workers_that_would_count_apart(ours: bool, front: str) -> None:
     """Two workers that could not add up their metrics stop Gunicorn at boot with a sentence."""
     port = free_port()
-    options = ("-c", "python:server.gunicorn_conf") if ours else ("--bind", f"127.0.0.1:{port}", "--workers", "2")
-    environ = environ_with({"host": "127.0.0.1", "port": port, "workers": 2})
-    with Program(*GUNICORN, *options, "server.wsgi:app", environ=environ) as program:
+    plain = ("--bind", f"127.0.0.1:{port}", "--workers", "2", *PLAIN[front])
+    options = ("-c", "python:server.gunicorn_conf") if ours else plain
+    environ = environ_with({"host": "127.0.0.1", "port": port, "workers": 2, "front": front})
+    with Program(*GUNICORN, *options, f"server.{front}:app", environ=environ) as program:
         assert program.wait() not in (0, -signal.SIGKILL)
         sentences = {line for line in program.err if line.startswith("brinery: ")}
         assert len(sentences) == 1, program.said
