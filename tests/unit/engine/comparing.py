@@ -82,6 +82,16 @@ def same_classes(found: Evaluation, wanted: Evaluation) -> None:
         assert found.classes.tolist() == wanted.classes.tolist()
 
 
+def near(found: Evaluation, wanted: Evaluation) -> None:
+    """See that classes are the same, and numbers within 1e-12 of them where they are above 1."""
+    if found.classes is not None:
+        same_classes(found, wanted)
+    assert (found.numbers is None) == (wanted.numbers is None)
+    for ours, theirs in zip(found.numbers or (), wanted.numbers or (), strict=True):
+        assert ours.shape == theirs.shape
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
 def trees_of(estimator: Any) -> Iterator[tuple[NDArray[np.integer], Matrix]]:
     """Give the features and thresholds of the numeric splits of each tree, as scikit-learn holds them."""
     stages = getattr(estimator, "_predictors", None)

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from sklearn import linear_model, svm
 
-from server.engine import Evaluation
 from server.engine.compiled import Compiled
 from server.engine.pipeline import Unsupported
-from tests.unit.engine.comparing import Matrix, asked, compiled, evaluate, refused, same_classes
+from tests.unit.engine.comparing import Matrix, asked, compiled, evaluate, near, refused, same_classes
 
 ROWS = 120
 DRAW = np.random.default_rng(20190131)
@@ -114,16 +113,6 @@ def fitted(group: str, name: str) -> Any:
 def engine_of(group: str, name: str) -> Compiled:
     """Compile a model."""
     return compiled(fitted(group, name))
-
-
-def near(found: Evaluation, wanted: Evaluation) -> None:
-    """See that classes are the same, and numbers within 1e-12 of them where they are above 1."""
-    if found.classes is not None:
-        same_classes(found, wanted)
-    assert (found.numbers is None) == (wanted.numbers is None)
-    for ours, theirs in zip(found.numbers or (), wanted.numbers or (), strict=True):
-        assert ours.shape == theirs.shape
-        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
 @every_model
