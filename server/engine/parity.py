@@ -160,7 +160,7 @@ def _compare(expected: Evaluation, answered: Evaluation, rows: int, *, exact: bo
         if (finite != np.isfinite(ours)).any():
             return Comparison(rows, math.inf, "its answer is finite where the estimator's is not, or the reverse")
         scale = 1.0 if exact else np.maximum(1.0, np.abs(theirs[finite]))
-        differences = np.abs(theirs[finite] - ours[finite]) / scale
+        differences = np.abs(np.subtract(theirs[finite], ours[finite], dtype=np.float64)) / scale  # of booleans too
         largest = max(largest, float(differences.max(initial=0.0)))
     if largest > (0.0 if exact else TOLERANCE):
         return Comparison(rows, largest, f"its numbers differ by up to {largest:.3g}")
