@@ -24,7 +24,8 @@ from server.front import BODILESS, Front, Headers
 MAX_TARGET_BYTES: Final = 4_094
 MAX_HEADERS: Final = 100
 MAX_HEADER_BYTES: Final = 8_190  # of one: name and value
-KEEP_ALIVE: Final = 75.0  # seconds: longer than the load balancers before us, so that they are the ones to close
+# Seconds of silence, between requests and within one: longer than the load balancers before us, so that they close.
+KEEP_ALIVE: Final = 75.0
 LINGER: Final = 2.0  # seconds for a caller to read why he was refused
 MAX_HEAD_BYTES: Final = 65_536  # of all that comes before a head has ended
 
@@ -36,13 +37,14 @@ STATUS_LINES: Final = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n" fo
 class Incoming:
     """A request as it comes in: its head, and of its body what is within the limit."""
 
-    __slots__ = ("arrived", "body", "headers", "keep_alive", "method", "size", "target", "version")
+    __slots__ = ("arrived", "body", "header_count", "headers", "keep_alive", "method", "size", "target", "version")
 
     def __init__(self) -> None:
         self.arrived = time.perf_counter()
         self.method = ""
         self.target = b""
         self.headers: dict[bytes, bytes] = {}
+        self.header_count = 0  # also of those that came more than once
         self.body: list[bytes] = []
         self.size = 0  # of the body, also of what was not kept
         self.version, self.keep_alive = "", False
@@ -141,7 +143,8 @@ class Connection(asyncio.Protocol):
         if self._in_body:
             return
         headers, name = incoming.headers, name.lower()
-        if len(headers) >= MAX_HEADERS or len(name) + len(value) > MAX_HEADER_BYTES:
+        incoming.header_count += 1
+        if incoming.header_count > MAX_HEADERS or len(name) + len(value) > MAX_HEADER_BYTES:
             raise _too_many_headers()
         headers[name] = value if name not in headers else headers[name] + b", " + value
 
@@ -204,8 +207,11 @@ class Connection(asyncio.Protocol):
                 self._answer(asked)
             else:
                 self._respond(self._front.refuse(asked), None)
-        if self._incoming is None and not self._waiting and not self._busy:
-            self._rest()
+        if not self._waiting and not self._busy:
+            if self._incoming is None:
+                self._rest()
+            else:
+                self.close_at = time.monotonic() + KEEP_ALIVE
         self._read_or_wait()
 
     def _rest(self) -> None:

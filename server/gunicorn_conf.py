@@ -1,7 +1,6 @@
 """Gunicorn's settings from ours, and its hooks: `gunicorn -c python:server.gunicorn_conf server.wsgi:app`."""
 
 import atexit
-import gc
 import os
 import shutil
 from pathlib import Path
@@ -11,6 +10,7 @@ from prometheus_client import multiprocess
 
 from server.console.serve import METRICS_FOLDER_PREFIX
 from server.logs import log_warnings, logging_config
+from server.memory import settle
 from server.settings import Settings
 from server.worker import DrainingStop, exit_if_refused
 
@@ -56,9 +56,8 @@ def when_ready(server: Any) -> None:  # noqa: ANN401
 
 
 def pre_fork(server: Any, worker: Any) -> None:  # noqa: ANN401, ARG001
-    """Keep the collector from writing to what the workers share: a page that is written to is copied."""
-    gc.collect()
-    gc.freeze()
+    """Let the workers share as much memory as can be."""
+    settle()
 
 
 def child_exit(server: Any, worker: Any) -> None:  # noqa: ANN401, ARG001

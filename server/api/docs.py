@@ -6,6 +6,8 @@ package that is installed with us, so that it works without a network.
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -14,7 +16,16 @@ from server.exchange import Endpoint, Request, Response, Route
 from server.negotiation import check_accepts
 from server.settings import Settings
 
-SWAGGER_UI: Final = files("flask_swagger_ui") / "dist"
+
+def _folder_of(package: str) -> Path:
+    """Find an installed package without importing it."""
+    spec = find_spec(package)
+    assert spec is not None, "it is installed with us"
+    assert spec.submodule_search_locations is not None, "it is a package"
+    return Path(spec.submodule_search_locations[0])
+
+
+SWAGGER_UI: Final = _folder_of("flask_swagger_ui") / "dist"
 WEB: Final = files("server") / "web"
 ASSETS: Final = {
     "swagger-ui.css": (SWAGGER_UI, "text/css; charset=utf-8"),
