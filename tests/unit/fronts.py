@@ -1,0 +1,67 @@
+"""A front of a few routes, which do what a test tells them."""
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+
+from server.admission import Readiness
+from server.application import Application
+from server.exchange import Exchange, Request, Response, Route
+from server.front import Front
+from server.telemetry import MODEL_INFO, Telemetry
+from tests.models import FakeEvaluator, fake_model, settings
+
+PATIENCE: Final = 30  # seconds for what should take none
+
+
+class Gate:
+    """Holds up whoever comes to it, until it is opened."""
+
+    def __init__(self) -> None:
+        self.entered, self._open = threading.Event(), threading.Event()
+
+    def wait(self) -> None:
+        """Wait in front of it."""
+        self.entered.set()
+        assert self._open.wait(PATIENCE), "nobody opened it"
+
+    def open(self) -> None:
+        """Let everybody through."""
+        self._open.set()
+
+
+def fake_front(*, serial: bool = False, gate: Callable[[], None] = lambda: None, **given: Any) -> Front:
+    """Make a front with four routes: each says which thread answered and what body it had.
+
+    `POST /predict` goes through the gate last; `GET /slow` is one that blocks, `GET /live` one that does not, and `/`
+    is the root.
+    """
+    evaluator = FakeEvaluator()
+    evaluator.serial = serial
+    model, made = fake_model(evaluator=evaluator), settings(log_level="error", **given)
+
+    def answer(request: Request) -> Response:
+        body = request.read(made.max_body_bytes)
+        return Response(200, f"{threading.current_thread().name}|{body.decode()}".encode(), "text/plain")
+
+    def predict(request: Request) -> Response:
+        response = answer(request)
+        gate()
+        return response
+
+    routes = [
+        Route("/", {"GET": answer}),
+        Route("/live", {"GET": answer}),
+        Route("/slow", {"GET": answer}, blocking=True),
+        Route("/predict", {"POST": predict}),
+    ]
+    log = structlog.wrap_logger(None, processors=[_drop], wrapper_class=structlog.BoundLogger)
+    telemetry = Telemetry(dict.fromkeys(MODEL_INFO.labels, "x"))
+    exchange = Exchange(made, model.identity, telemetry, log)
+    return Front(Application(made, model, exchange, {"all": routes}, Readiness(), log))
+
+
+def _drop(*_: object) -> Any:
+    raise structlog.DropEvent
