@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from server.introspection import Estimator
@@ -25,6 +26,7 @@ MISSING_LEFT: Final = np.uint32(1 << 31)
 CATEGORICAL: Final = np.uint32(1 << 30)
 MAX_SAMPLE: Final = 100_000  # nodes whose thresholds are looked at
 MAX_THRESHOLDS: Final = 256  # kept of each feature
+MIXER: Final = np.uint64(0x9E3779B97F4A7C15)  # an odd number whose bits are well mixed: 2^64 over the golden ratio
 SET_WORDS: Final = 8  # a set of the categories 0 to 255
 
 
@@ -66,10 +68,13 @@ class TreeSum:
         self.thresholds = [
             _some(np.unique(sample["threshold"][features == index]), MAX_THRESHOLDS) for index in range(n_features)
         ]
+        places, leaves = _distinct(np.concatenate([tree.values[_leaves(tree)] for tree in trees]))
+        numbers = np.zeros(len(nodes), dtype=np.int32)
+        numbers[leaf] = places
         self._walker = Walker(
             nodes=nodes,
-            numbers=np.where(leaf, np.cumsum(leaf) - 1, 0).astype(np.int32),
-            leaves=np.ascontiguousarray(np.concatenate([tree.values[_leaves(tree)] for tree in trees])),
+            numbers=numbers,
+            leaves=leaves,
             roots=roots,
             columns=np.array(columns if columns is not None else [0] * len(trees), dtype=np.int32),
             left_sets=np.ascontiguousarray(np.concatenate(left_sets)),
@@ -88,6 +93,23 @@ class TreeSum:
         # Columns that were picked lie one after the other in memory; the loop reads rows.
         self._walker.add(np.ascontiguousarray(x, dtype=np.float64), total)
         return total
+
+
+def _distinct(rows: Matrix) -> tuple[NDArray[np.int64], Matrix]:
+    """Give for each row its place among the distinct ones, and these.
+
+    Most leaves of a forest hold what others hold too; the fewer there are, the more of them are in the cache.
+    """
+    words = np.ascontiguousarray(rows).view(np.uint64)
+    hashes = np.zeros(len(words), dtype=np.uint64)
+    for column in words.T:
+        hashes = (hashes ^ column) * MIXER
+        hashes ^= hashes >> np.uint64(29)
+    places, _ = pd.factorize(hashes)
+    _, firsts = np.unique(places, return_index=True)
+    if not np.array_equal(words[firsts][places], words):  # two that differ have one hash
+        return np.arange(len(rows)), np.ascontiguousarray(rows)
+    return places, np.ascontiguousarray(rows[firsts])
 
 
 def _some(values: NDArray[Any], most: int) -> NDArray[Any]:
