@@ -44,6 +44,10 @@ lint: $(VENV)/.test ## Style, format, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+.PHONY: bench
+bench: $(VENV)/.serve ## Measure the speed against other servers (25 minutes, needs wrk) into docs/performance.md; ARGS=--quick
+	$(BIN)/python -m benchmarks $(ARGS)
+
 .PHONY: fmt
 fmt: $(VENV)/.test ## Format, and mend what can be mended without thought
 	$(BIN)/ruff check --fix
@@ -72,7 +76,7 @@ lock: .lock/bin/uv ## Resolve the newest releases for Python 3.11 to 3.13 into t
 clean: ## Remove what the tools left behind, but no environment
 	rm -rf .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache \
 		.schemathesis build dist brinery.egg-info htmlcov
-	find server tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
+	find server tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: distclean
 distclean: clean ## Back to a fresh clone
