@@ -70,7 +70,7 @@ def random_trees(seed: int, *, categorical: bool, single_precision: bool = False
         nodes[at] = (threshold, len(nodes), feature | flags)
         grow(depth - 1)
 
-    n_trees, width = int(draw.integers(1, 9)), int(draw.integers(1, 4))
+    n_trees, width = int(draw.integers(1, 20)), int(draw.integers(1, 4))
     for _ in range(n_trees):
         roots.append(len(nodes))
         grow(int(draw.integers(0, 8)))
@@ -178,8 +178,9 @@ def survive(rounds: int) -> tuple[int, int]:
     """Corrupt trees and walk those that can be made; give how often that was refused, and how often it was done."""
     refused = walked = 0
     draw = np.random.default_rng(0)
+    made = [random_trees(seed, categorical=seed % 3 == 0, single_precision=seed % 2 == 0) for seed in range(30)]
     for number in range(rounds):
-        trees = random_trees(number % 50, categorical=number % 3 == 0, single_precision=number % 2 == 0)
+        trees = made[number % len(made)]
         for _ in range(int(draw.integers(3))):
             trees = misled(trees, draw)
         if draw.random() < 0.5:
@@ -190,8 +191,8 @@ def survive(rounds: int) -> tuple[int, int]:
             refused += 1
             continue
         for columns in (0, 1, 8):
-            for missing in (False, True):
-                x = random_rows(number, 70, missing=missing, finite=True)
+            for missing, count in ((False, 1), (False, 70), (True, 9)):
+                x = random_rows(number, count, missing=missing, finite=True)
                 try:
                     walker.add(x, np.zeros((len(x), columns)))
                     walked += 1

@@ -32,7 +32,6 @@ TARGETS: Mapping[str, Any] = {
     "three classes": TEXT,
     "two outputs of classes": SEVERAL_TEXT,
     "three labels at once": INDICATORS,
-    "a number": NUMBER,
     "a positive number": np.exp(NUMBER / 6),
     "three numbers": NUMBERS,
 }
@@ -145,6 +144,8 @@ def test_every_estimator(name: str) -> None:
             continue
         model = real_model(estimator, lookup=LOOKUPS.get(name))
         served += 1
+        if not is_classifier(estimator) and not is_regressor(estimator) and served > 1:
+            break  # it looks at no target
         rows, x = drawn(model)
         codes = model.signature.parse_rows(rows)
         equal = same if model.engine.name.removeprefix("pipeline, ") in EXACT else near

@@ -15,7 +15,7 @@ from tests.unit.engine.flat_trees import WILD, in_python, random_rows, random_tr
 
 LARGEST = float(np.finfo(np.float32).max)
 BEYOND = math.nextafter(LARGEST + 2.0**103, math.inf)  # the least that rounds to infinity, a step further
-COUNTS = (0, 1, 7, 8, 9, 63, 64, 65, 200)  # rows go by 8 and by 64
+COUNTS = (0, 1, 2, 7, 8, 9, 63, 64, 65, 127, 128, 129)  # rows go by 8, and those by the block
 NAN = math.nan
 
 
@@ -129,7 +129,7 @@ def test_small_trees() -> None:
 @pytest.mark.parametrize("single_precision", [False, True], ids=["double", "single"])
 @pytest.mark.parametrize("missing", [False, True], ids=["complete", "missing"])
 @pytest.mark.parametrize("categorical", [False, True], ids=["numbers", "categories"])
-@pytest.mark.parametrize("seed", range(5), ids=str)
+@pytest.mark.parametrize("seed", range(4), ids=str)
 def test_sums_are_those_of_plain_python(seed: int, categorical: bool, missing: bool, single_precision: bool) -> None:
     """However many rows go together, the sums are those of one row after the other in Python, to the last bit."""
     trees = random_trees(seed, categorical=categorical, single_precision=single_precision)
@@ -154,20 +154,26 @@ def test_a_missing_value_in_one_row_changes_no_other() -> None:
     np.testing.assert_array_equal(np.delete(gappy, 17, axis=0), np.delete(complete, 17, axis=0))
 
 
-def test_ways_that_meet_again() -> None:
+@pytest.mark.parametrize("rows", [1, 8], ids=["a row", "rows"])
+@pytest.mark.parametrize("count", [1, 8], ids=["a tree", "trees"])
+def test_ways_that_meet_again(rows: int, count: int) -> None:
     """Arrays that are no tree, where a long way and a short one lead to the same node, are walked to their end."""
     rights = {0: 8, 1: 4, 2: 4, 3: 9, 8: 10, 9: 11}
-    made = [(0.0, rights[at], int(at == 3)) if at in rights else (NAN, at, 0) for at in range(12)]
+    made = [
+        (0.0, start + rights[at], int(at == 3)) if at in rights else (NAN, start + at, 0)
+        for start in range(0, 12 * count, 12)
+        for at in range(12)
+    ]
     trees = small_trees(
         nodes=np.array(made, dtype=NODE),
-        numbers=np.array([WILD if at in rights else at for at in range(12)], dtype=np.int32),
+        numbers=np.array([WILD if at in rights else at for at in range(12)] * count, dtype=np.int32),
         leaves=np.arange(12.0),
-        roots=ints(0),
-        columns=ints(0),
+        roots=ints(*range(0, 12 * count, 12)),
+        columns=ints(*[0] * count),
     )
-    out = np.zeros((8, 1))
-    Walker(**trees).add(np.array([[-1.0, 1.0, 0.0]] * 8), out)
-    assert out.ravel().tolist() == [10.0] * 8
+    out = np.zeros((rows, 1))
+    Walker(**trees).add(np.array([[-1.0, 1.0, 0.0]] * rows), out)
+    assert out.ravel().tolist() == [10.0 * count] * rows
 
 
 @pytest.mark.parametrize(
@@ -261,9 +267,9 @@ def test_a_walker_keeps_its_arrays() -> None:
 
 def test_no_corruption_ends_the_process() -> None:
     """Thousands of corrupted trees are refused or walked, and the process that does it lives."""
-    program = [sys.executable, "-m", "tests.unit.engine.flat_trees", "2000"]
+    program = [sys.executable, "-m", "tests.unit.engine.flat_trees", "1500"]
     done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     refused, walked = map(int, done.stdout.split())
-    assert refused > 500
-    assert walked > 500
+    assert refused > 300
+    assert walked > 300
