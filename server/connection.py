@@ -26,7 +26,7 @@ MAX_HEADERS: Final = 100
 MAX_HEADER_BYTES: Final = 8_190  # of one: name and value
 # Seconds of silence, between requests and within one: longer than the load balancers before us, so that they close.
 KEEP_ALIVE: Final = 75.0
-LINGER: Final = 2.0  # seconds for a caller to read why he was refused
+LINGER: Final = 2.0  # seconds for a caller to read why he was refused, or to ask what he connected for
 MAX_HEAD_BYTES: Final = 65_536  # of all that comes before a head has ended
 
 VERSIONS: Final = frozenset({"1.0", "1.1"})  # the parser takes 0.9 and 2.0 as well
@@ -58,6 +58,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, front: Front, connections: set["Connection"]) -> None:
         self._front, self._connections = front, connections
+        connections.add(self)  # not as late as it is made: between the two the worker may be told to stop
         self._limit = front.max_body_bytes
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
@@ -70,6 +71,7 @@ class Connection(asyncio.Protocol):
         self._writable, self._reading = True, True
         self._closing = False  # what waits is the last; what still comes is dropped
         self._draining = False  # what is being read is the last
+        self._heard = False  # something came in
         self._lingering = False  # the caller may still be sending what nobody reads
         self.close_at: float | None = time.monotonic() + KEEP_ALIVE
 
@@ -78,7 +80,6 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
-        self._connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002  # the transport gives it
         """End; an answer that is still being made is dropped."""
@@ -90,7 +91,7 @@ class Connection(asyncio.Protocol):
         """Read, and answer what is complete."""
         if self._closing:
             return
-        self.close_at = None
+        self.close_at, self._heard = None, True
         if not self._in_body:
             self._head_bytes += len(data)
         try:
@@ -184,9 +185,12 @@ class Connection(asyncio.Protocol):
     # What we do.
 
     def drain(self) -> None:
-        """Close as soon as what was asked is answered, also what is only half asked."""
+        """Close as soon as what was asked is answered; also what is half asked, or what a new caller comes with."""
         self._draining = True
-        self._go_on()
+        if self._heard:
+            self._go_on()
+        else:
+            self.close_at = time.monotonic() + LINGER
 
     def close(self) -> None:
         """Close now."""

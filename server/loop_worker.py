@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+import socket
 import time
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 import uvloop
@@ -25,14 +27,16 @@ class LoopWorker(Worker):
 
     def run(self) -> None:
         """Serve."""
+        self._grace = float(self.cfg.graceful_timeout)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
         loop, stopping = asyncio.get_running_loop(), asyncio.Event()
         connections: set[Connection] = set()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-            loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(signal.SIGTERM, stopping.set)
+        for number in (signal.SIGINT, signal.SIGQUIT):
+            loop.add_signal_handler(number, self._stop_at_once, stopping)
         loop.add_signal_handler(signal.SIGUSR1, self.log.reopen_files)
 
         front = cast("Front", self.wsgi)  # what Gunicorn takes for WSGI is what `server.asgi` made
@@ -45,11 +49,16 @@ class LoopWorker(Worker):
         while not stopping.is_set() and os.getppid() == self.ppid:
             self._look_after(connections)
             await _wait(stopping, TICK)
-        for listener in listeners:
-            await _accept_all(listener, connect)
+        waiting = [listener.dup() for listener in listeners]
         for server in servers:
             server.close()
+        for accepted in [each for listener in waiting for each in _accept_all(listener)]:
+            await loop.connect_accepted_socket(connect, accepted)
         await self._finish(connections)
+
+    def _stop_at_once(self, stopping: asyncio.Event) -> None:
+        self._grace = 0.0
+        stopping.set()
 
     def _look_after(self, connections: set[Connection]) -> None:
         """Tell the master that we live, and close what is idle for too long."""
@@ -63,7 +72,7 @@ class LoopWorker(Worker):
         """Answer what was asked, for as long as the grace lasts, and close."""
         for connection in list(connections):
             connection.drain()
-        end = time.monotonic() + self.cfg.graceful_timeout
+        end = time.monotonic() + self._grace
         while connections and time.monotonic() < end:
             self._look_after(connections)
             await asyncio.sleep(0.02)
@@ -79,12 +88,12 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
         return
 
 
-async def _accept_all(listener: Any, connect: Any) -> None:  # noqa: ANN401
-    """Take the connections that wait already: whoever was let in is answered."""
-    loop = asyncio.get_running_loop()
-    while True:
-        try:
-            accepted, _ = listener.accept()
-        except OSError:  # nobody waits any more
-            return
-        await loop.connect_accepted_socket(connect, accepted)
+def _accept_all(listener: socket.socket) -> Sequence[socket.socket]:
+    """Take the connections that wait already, since whoever was let in is answered; close before another comes."""
+    accepted = []
+    try:
+        while True:
+            accepted.append(listener.accept()[0])
+    except OSError:  # nobody waits any more
+        listener.close()
+    return accepted

@@ -390,17 +390,23 @@ def test_silence_has_an_end(wire: Wire) -> None:
 
 
 def test_drain(make: Callable[..., Wire]) -> None:
-    """Asked to drain, an idle connection ends at once, and a busy one with its answer."""
+    """Asked to drain, an idle connection ends at once, and one that is busy, half asked or new with its answer."""
     gate = Gate()
-    idle, busy, half = make(), make(serial=True, gate=gate.wait), make()
+    idle, busy, half, new = make(), make(serial=True, gate=gate.wait), make(), make()
+    idle.send(LIVE)
     busy.send(posted(b"1"))
     half.send(LIVE[:10])
     busy.until(gate.entered.is_set)
-    for wire in (idle, busy, half):
+    before = new.connection.close_at
+    for wire in (idle, busy, half, new):
         wire.run(wire.connection.drain)
-    assert (idle.closed, busy.closed, half.closed) == (True, False, False)
+    assert [wire.closed for wire in (idle, busy, half, new)] == [True, False, False, False]
+    assert before is not None
+    assert new.connection.close_at is not None
+    assert new.connection.close_at < before, "who connects and is silent does not hold up the stop for long"
     gate.open()
     half.send(LIVE[10:])
-    for wire in (busy, half):
+    new.send(LIVE)
+    for wire in (busy, half, new):
         assert wire.answers()[0].headers["connection"] == "close"
         assert wire.closed
