@@ -91,7 +91,7 @@ $(VENV)/.runtime: requirements.lock | $(BIN)/python
 	$(INSTALL) requirements.lock
 	@touch $@
 
-$(VENV)/.serve: setup.cfg pyproject.toml $(VENV)/.runtime
+$(VENV)/.serve: setup.cfg setup.py pyproject.toml server/engine/_walk.c $(VENV)/.runtime
 	$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
 

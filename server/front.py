@@ -88,7 +88,7 @@ class Front:
         request = Request(method, rule, headers, asked, _reader(body), arrived=arrived)
         if blocking:
             return self._others.submit(self._exchange, request, endpoint)
-        if isinstance(body, bytes) and self._is_long(body):
+        if rule != UNMATCHED and isinstance(body, bytes) and self._is_long(body):
             return self._predictions.submit(self._exchange, request, endpoint)
         return self._exchange.at_once(request, endpoint)
 

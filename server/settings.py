@@ -117,10 +117,10 @@ class Settings:
         available_cpus, integer(1, 1024), "Worker processes.", shown="the CPU quota of the cgroup, rounded up"
     )
     threads: int = _setting(4, integer(1, 1024), "Threads of a worker's pool.")
-    front: Literal["wsgi", "asgi"] = _setting(
-        "wsgi",
-        choice("wsgi", "asgi"),
-        "Which front `brinery serve` starts: `wsgi`, the Flask application on threads, or `asgi`, on an event loop.",
+    front: Literal["asgi", "wsgi"] = _setting(
+        "asgi",
+        choice("asgi", "wsgi"),
+        "Which front `brinery serve` starts: `asgi`, on an event loop, or `wsgi`, the Flask application on threads.",
     )
     root_path: str = _setting(
         "",

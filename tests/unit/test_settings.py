@@ -117,7 +117,7 @@ def test_contract_defaults() -> None:
         "port": 8000,
         "workers": 3,
         "threads": 4,
-        "front": "wsgi",
+        "front": "asgi",
         "root_path": "",
         "max_body_bytes": 1_048_576,
         "max_rows": 10_000,

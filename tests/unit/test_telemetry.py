@@ -32,7 +32,7 @@ def used() -> Telemetry:
     telemetry.answered("/api/predict", "POST", 200, 0.002)
     telemetry.answered("unmatched", "BREW", 404, 0.1)
     telemetry.rejected(["invalid-input", "invalid-input"])
-    telemetry.predicted(3, {("prediction", "yes"): 2, ("prediction", "no"): 1}, 0.003)  # type: ignore[arg-type]
+    telemetry.predicted(3, {("prediction", "yes"): 2, ("prediction", "no"): 1}, 0.003)
     return telemetry
 
 
