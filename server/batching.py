@@ -10,8 +10,8 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
+from server.columns import Row
 from server.engine import Evaluation, Evaluator
-from server.signature import Row
 
 
 class _Ticket:

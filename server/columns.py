@@ -4,50 +4,109 @@ Quicker than value by value, and all that a batch needs in which nothing is wron
 row by row.
 """
 
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias, cast, overload
 
-from server.parameter import REFUSED, Code, Kind, Parameter
+from server.parameter import REFUSED, Code, Kind, Label, Parameter
 
-ColumnEncoder: TypeAlias = Callable[[Sequence[object]], "list[Code] | None"]
+Row: TypeAlias = list[Code]
+Encode: TypeAlias = Callable[[Sequence[object]], "list[Code] | None"]
+
+EXACT_BELOW: Final = 2**63  # what is larger may have been rounded by the parser
 
 
-def column_encoder(parameter: Parameter) -> ColumnEncoder:
-    """Make the function that encodes a column; it gives None if a value is refused, or has to be looked at alone."""
+class Table(Sequence[Row]):
+    """Rows of codes, held by columns."""
+
+    def __init__(self, columns: Sequence[list[Code]]) -> None:
+        self.columns = columns
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    @overload
+    def __getitem__(self, at: int) -> Row: ...
+    @overload
+    def __getitem__(self, at: slice) -> "Table": ...
+    def __getitem__(self, at: int | slice) -> "Row | Table":
+        if isinstance(at, slice):
+            return Table([column[at] for column in self.columns])
+        return [column[at] for column in self.columns]
+
+    def __iter__(self) -> Iterator[Row]:
+        return map(list, zip(*self.columns, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """How one parameter's values are read: `encode` gives None if one is refused, or has to be looked at alone.
+
+    `texts` says how many texts each accepted value is, 0 or 1; None where that depends on the value.
+    """
+
+    get: Callable[[Any], object]
+    encode: Encode
+    texts: int | None
+
+
+def make_column(parameter: Parameter) -> Column:
+    """Make the column of a parameter."""
+    get: Callable[[Any], object] = operator.itemgetter(parameter.name)
     if parameter.kind is Kind.CATEGORY and set(map(type, parameter.labels)) == {str}:
-        return _texts(parameter)
+        return Column(get, _texts(parameter), 1)
     if parameter.kind is Kind.NUMBER and parameter.multiple_of is None:
-        return _numbers(parameter)
-    encode = parameter.encoder()
-
-    def encode_column(values: Sequence[object]) -> list[Code] | None:
-        codes = [encode(value) for value in values]
-        return None if any(code is REFUSED for code in codes) else codes  # type: ignore[return-value]  # none is
-
-    return encode_column
+        return Column(get, _numbers(parameter), 0)
+    return Column(get, _one_by_one(parameter), _texts_of(parameter))
 
 
-def _texts(parameter: Parameter) -> ColumnEncoder:
+def _texts_of(parameter: Parameter) -> int | None:
+    if parameter.kind in (Kind.INTEGER, Kind.BOOLEAN):
+        return 0
+    if parameter.kind is Kind.TEXT:
+        return None if parameter.nullable else 1
+    if parameter.kind is Kind.CATEGORY and all(map(_is_exact, parameter.labels)):
+        return 0
+    return None
+
+
+def _is_exact(label: Label) -> bool:
+    return not isinstance(label, str) and abs(label) < EXACT_BELOW
+
+
+def _texts(parameter: Parameter) -> Encode:
     table: dict[object, Code] = dict(zip(parameter.labels, parameter.codes, strict=True))
 
-    def encode_column(values: Sequence[object]) -> list[Code] | None:
+    def encode(values: Sequence[object]) -> list[Code] | None:
         if set(map(type, values)) != {str}:
             return None
         codes = list(map(table.get, values))
         return None if None in codes else codes
 
-    return encode_column
+    return encode
 
 
-def _numbers(parameter: Parameter) -> ColumnEncoder:
-    low, high = parameter.minimum, parameter.maximum
+def _numbers(parameter: Parameter) -> Encode:
+    low = max(-EXACT_BELOW + 1, -EXACT_BELOW if parameter.minimum is None else parameter.minimum)
+    high = min(EXACT_BELOW - 1, EXACT_BELOW if parameter.maximum is None else parameter.maximum)
 
-    def encode_column(values: Sequence[object]) -> list[Code] | None:
+    def encode(values: Sequence[object]) -> list[Code] | None:
         if not set(map(type, values)) <= {float, int}:
             return None
-        numbers = list(map(float, values))  # type: ignore[arg-type]  # they are numbers
-        if (low is not None and min(values) < low) or (high is not None and max(values) > high):  # type: ignore[type-var,operator]
+        numbers = cast("Sequence[float]", values)
+        if min(numbers) < low or max(numbers) > high:
             return None
-        return numbers  # type: ignore[return-value]  # a list of them is one of codes
+        return list(map(float, numbers))
 
-    return encode_column
+    return encode
+
+
+def _one_by_one(parameter: Parameter) -> Encode:
+    encode_one = parameter.encoder()
+
+    def encode(values: Sequence[object]) -> list[Code] | None:
+        codes = [encode_one(value) for value in values]
+        return None if any(code is REFUSED for code in codes) else codes  # type: ignore[return-value]  # none is
+
+    return encode

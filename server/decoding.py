@@ -5,7 +5,6 @@ duplicate keys, takes any depth up to its own limit and rounds integers beyond 6
 Format: RFC 8259.
 """
 
-import itertools
 import json
 from typing import Final, NoReturn
 
@@ -23,36 +22,38 @@ def decode(body: bytes) -> object:
 
     Integers come exactly, all other numbers as the nearest double.
     """
+    return check(body, read(body))
+
+
+def read(body: bytes) -> object:
+    """Give the JSON value that `body` is, to be checked; raise `MalformedBody` for what is no JSON.
+
+    Of duplicate keys it holds the last; integers beyond 64 bits are rounded.
+    """
     try:
-        value = orjson.loads(body)
+        return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         if not body.strip(b" \t\r\n"):
             _refuse("The body is empty; send a JSON object, or an array of them.")
         _refuse(f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.")
-    # Each string is written with two quotes; a string that is not in `value` was lost to a duplicate key.
-    # A backslash may hide a quote: then only a second parser can tell.
+
+
+def has_only(body: bytes, strings: int) -> bool:
+    """Tell whether a body has this many keys and texts, and no other; False also where that cannot be seen.
+
+    Each is written with two quotes; one that did not come out of the parser was lost to a duplicate key. A backslash
+    may hide a quote: then only a second parser can tell.
+    """
+    return b"\\" not in body and body.count(b'"') == 2 * strings
+
+
+def check(body: bytes, value: object) -> object:
+    """Give the value that was read of a body, with exact integers; raise `MalformedBody` if it is not in our bounds."""
     large: list[object] = []
-    strings = _count_in_table(value)
-    if strings is None:
-        strings = _count_strings(value, 1, large)
-    if b"\\" in body or body.count(b'"') != 2 * strings:
+    if not has_only(body, _count_strings(value, 1, large)):
         _refuse_duplicate_keys(body)
     # Any of these may be a rounded integer. Python's parser keeps them: what is within a double has few enough digits.
     return json.loads(body.decode()) if large else value
-
-
-def _count_in_table(value: object) -> int | None:
-    """Count the keys and the texts in an array of flat objects, the usual batch, quickly; None for anything else."""
-    if type(value) is not list or set(map(type, value)) != {dict}:
-        return None
-    members = list(itertools.chain.from_iterable(map(dict.values, value)))
-    types = list(map(type, members))
-    kinds = set(types)
-    if not kinds <= {str, int, float, bool}:
-        return None
-    if float in kinds and not all(-EXACT_BELOW < each < EXACT_BELOW for each in members if type(each) is float):
-        return None
-    return sum(map(len, value)) + types.count(str)
 
 
 def _count_strings(value: object, depth: int, large: list[object]) -> int:

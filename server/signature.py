@@ -1,16 +1,13 @@
 """All inputs of a model: a JSON value in, rows of codes out, or every reason why not. Pure."""
 
 import itertools
-import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final
 
-from server.columns import ColumnEncoder, column_encoder
+from server.columns import Column, Row, Table, make_column
 from server.errors import FieldError, InvalidInput
 from server.parameter import NAME_CUT, REFUSED, Absent, Code, Encoder, Parameter, Scalar, closest, cut, json_type
-
-Row: TypeAlias = list[Code]
 
 MAX_ERRORS: Final = 20  # most field errors that one answer tells
 LISTED_NAMES: Final = 5  # of the parameters, in a message
@@ -27,9 +24,8 @@ class Signature:
     parameters: tuple[Parameter, ...]
     ignore_unknown: bool = False
     _columns: tuple[tuple[str, Encoder, "Code | Absent"], ...] = field(init=False, repr=False, compare=False)
-    _column_encoders: tuple[tuple[Callable[[object], object], ColumnEncoder], ...] = field(
-        init=False, repr=False, compare=False
-    )
+    _table: tuple[Column, ...] = field(init=False, repr=False, compare=False)
+    texts_of_a_row: int | None = field(init=False, repr=False, compare=False)  # of one in a table: names and values
     _encoders: Mapping[str, Encoder] = field(init=False, repr=False, compare=False)
     _required: frozenset[str] = field(init=False, repr=False, compare=False)
 
@@ -41,8 +37,11 @@ class Signature:
             absent = REFUSED if isinstance(parameter.default, Absent) else encode(parameter.default)
             columns.append((parameter.name, encode, absent))
         object.__setattr__(self, "_columns", tuple(columns))
-        encoders = tuple((operator.itemgetter(each.name), column_encoder(each)) for each in self.parameters)
-        object.__setattr__(self, "_column_encoders", encoders)
+        table = tuple(map(make_column, self.parameters))
+        object.__setattr__(self, "_table", table)
+        texts = [column.texts for column in table if column.texts is not None]
+        known = len(table) + sum(texts) if len(texts) == len(table) else None
+        object.__setattr__(self, "texts_of_a_row", known)
         object.__setattr__(self, "_encoders", {name: encode for name, encode, _ in columns})
         required = frozenset(parameter.name for parameter in self.parameters if parameter.required)
         object.__setattr__(self, "_required", required)
@@ -54,11 +53,23 @@ class Signature:
             raise InvalidInput(*self._explain(value, "", MAX_ERRORS, _Suggestions()))
         return row
 
+    def parse_table(self, values: Sequence[object]) -> Table | None:
+        """Encode a batch of whole objects column by column; None if one is refused, or leaves a field out."""
+        if set(map(type, values)) != {dict} or set(map(len, values)) != {len(self.parameters)}:  # type: ignore[arg-type]
+            return None
+        columns = []
+        for column in self._table:
+            try:
+                codes = column.encode(list(map(column.get, values)))
+            except KeyError:
+                return None
+            if codes is None:
+                return None
+            columns.append(codes)
+        return Table(columns)
+
     def parse_rows(self, values: Sequence[object]) -> list[Row]:
         """Encode a batch, all or nothing; raise `InvalidInput` with the reasons of all rows together."""
-        together = self._encode_together(values)
-        if together is not None:
-            return together
         rows: list[Row] = []
         told: list[FieldError] = []
         count = 0
@@ -113,21 +124,6 @@ class Signature:
         if len(value) > len(row) - absent and not self.ignore_unknown:
             return None
         return row
-
-    def _encode_together(self, values: Sequence[object]) -> list[Row] | None:
-        """Encode a batch column by column; None if a row is refused, or leaves a field out."""
-        if set(map(type, values)) != {dict} or set(map(len, values)) != {len(self.parameters)}:  # type: ignore[arg-type]
-            return None
-        columns = []
-        for get, encode in self._column_encoders:
-            try:
-                column = encode(list(map(get, values)))
-            except KeyError:
-                return None
-            if column is None:
-                return None
-            columns.append(column)
-        return list(map(list, zip(*columns, strict=True)))
 
     def _explain(
         self, value: object, pointer: str, room: int, suggestions: "_Suggestions | None"

@@ -9,10 +9,11 @@ import random
 from collections.abc import Callable, Collection, Sequence
 from typing import Final, TypeAlias
 
+from server.columns import Row
 from server.engine import Evaluator
 from server.errors import BundleError, one_line
 from server.parameter import MAX_DOUBLE, MAX_SAFE_INTEGER, REFUSED, Absent, Code, Kind, Parameter
-from server.signature import LISTED_NAMES, Row, Signature
+from server.signature import LISTED_NAMES, Signature
 
 MakeEvaluator: TypeAlias = Callable[[tuple[Parameter, ...]], Evaluator]
 

@@ -16,6 +16,7 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
 from server.bundle import Bundle
+from server.columns import Row
 from server.engine import EngineReport, Evaluation
 from server.engine.parity import Comparison
 from server.engine.timing import Cost
@@ -23,7 +24,7 @@ from server.model import Identity, Model, make_model
 from server.outputs import Form, Output, Outputs
 from server.parameter import Kind, Parameter
 from server.settings import Settings
-from server.signature import Row, Signature
+from server.signature import Signature
 
 Estimator = Any  # scikit-learn ships no types
 

@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from server.columns import Row, Table
 from server.engine.ensembles import Forest, gradient_boosting, histogram_boosting
 from server.engine.evaluator import Evaluation, Evaluator, all_finite
 from server.engine.fallback import ask
@@ -16,7 +17,6 @@ from server.engine.trees import Matrix, Walker
 from server.introspection import Estimator, Shape, is_a
 from server.outputs import Form
 from server.parameter import MAX_SAFE_INTEGER, Code, Kind, Parameter
-from server.signature import Row
 
 FORESTS: Final = (
     "BaseForest",
@@ -65,7 +65,7 @@ class MatrixEvaluator:
 
     def evaluate(self, rows: Sequence[Row], *, with_classes: bool = False) -> Evaluation:
         """Evaluate rows; see `Evaluator`. Raises `ValueError` for a number that the estimator refuses."""
-        x = np.array(rows, dtype=np.float64)
+        x = _matrix(rows)
         if self._transform is not None:
             with np.errstate(all="ignore"):
                 x = self._transform(x)
@@ -73,6 +73,12 @@ class MatrixEvaluator:
             msg = "A value is missing or infinite, which the estimator does not take."
             raise ValueError(msg)
         return self._head.evaluate(x, with_classes=with_classes or self._form is Form.PREDICTION)
+
+
+def _matrix(rows: Sequence[Row]) -> Matrix:
+    if isinstance(rows, Table):
+        return np.ascontiguousarray(np.array(rows.columns, dtype=np.float64).T)
+    return np.array(rows, dtype=np.float64)
 
 
 class EstimatorHead:

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from server.signature import Row
+from server.columns import Row
 
 FEW: Final = 32  # numbers for which Python is quicker than the calls of numpy
 

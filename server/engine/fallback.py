@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from server.columns import Row
 from server.engine.evaluator import Evaluation
 from server.introspection import Estimator, Shape
 from server.outputs import Form
 from server.parameter import Code, Kind, Parameter
-from server.signature import Row
 
 
 class FallbackEvaluator:

@@ -14,10 +14,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from server.columns import Row
 from server.engine.compiled import Compiled
 from server.engine.evaluator import Evaluation, Evaluator
 from server.parameter import REFUSED, Absent, Code, Kind, Parameter, Scalar
-from server.signature import Row
 
 DRAWN_ROWS: Final = 256
 ALONE_ROWS: Final = 16

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from server.columns import Row
 from server.engine.evaluator import Evaluator
-from server.signature import Row
 
 RUNS: Final = 5
 BATCH: Final = 64

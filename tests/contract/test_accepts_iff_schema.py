@@ -239,6 +239,15 @@ def accepts(model: Model, value: object) -> bool:
     return True
 
 
+def accepts_text(model: Model, text: str) -> bool:
+    """Tell whether the predictor takes a text, by whichever way it reads it."""
+    try:
+        Predictor(model, max_rows=MAX_ROWS).parse(text.encode())
+    except (InvalidInput, TooManyRows):
+        return False
+    return True
+
+
 @given(st.data())
 @settings(max_examples=500)
 def test_parser_accepts_what_the_schema_accepts(data: st.DataObject) -> None:
@@ -253,6 +262,7 @@ def test_parser_accepts_what_the_schema_accepts(data: st.DataObject) -> None:
             event("not within bounds")
             continue
         accepted = accepts(model, value)
+        assert accepts_text(model, text) == accepted, text
         event("accepted" if accepted else "refused")
         assert accepted == validator.is_valid(read(text)), text
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from server.batching import Batcher
+from server.columns import Row
 from server.engine import Evaluation, Evaluator
-from server.signature import Row
 
 PATIENCE = 60  # seconds after which a test fails rather than hangs
 BAD = -1.0  # a number that the engine refuses

@@ -8,12 +8,12 @@ import numpy as np
 import orjson
 import pytest
 
+from server.columns import Row
 from server.engine import Evaluation
 from server.errors import BrineryError, InvalidInput, MalformedBody, PredictionError, TooManyRows
 from server.outputs import Form, Outputs
 from server.predictor import Answer, Predictor
 from server.problems import describe
-from server.signature import Row
 from tests.models import PROBABILITIES, FakeEvaluator, fake_model, number
 
 BAD = {"n": "six"}

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from server.columns import Row
 from server.engine import Evaluation
 from server.errors import BundleError
 from server.parameter import MAX_DOUBLE, MAX_SAFE_INTEGER, Parameter
-from server.signature import Row
 from server.trial import MAX_TRIED_LABELS, NUMBER_LIMITS, UNSEEN_TEXT, try_out
 from tests.models import category, integer, number
 

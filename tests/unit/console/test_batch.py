@@ -11,12 +11,12 @@ import joblib
 import numpy as np
 import pytest
 
+from server.columns import Row
 from server.console.batch import CHUNK_ROWS, FORMATS, Format, format_of, predict_file, predict_paths
 from server.engine import Evaluation
 from server.errors import FileError, MalformedBody
 from server.model import Model
 from server.parameter import Parameter
-from server.signature import Row
 from tests.models import (
     FakeEvaluator,
     boolean,

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from server.columns import Row
 from server.engine import Evaluation
 from server.engine.compiled import Compiled
 from server.engine.parity import ALONE_ROWS, DRAWN_ROWS, REFUSALS, UNSEEN, compare, compare_together, draw_rows
 from server.parameter import Parameter
-from server.signature import Row
 from tests.models import boolean, category, integer, number
 
 BOUNDED = {"minimum": -5.0, "maximum": 5.0}

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from server.columns import Row
 from server.engine import Evaluation
 from server.engine.timing import BATCH, BUDGET, RUNS, Cost, cost_of
-from server.signature import Row
 
 ROW: Row = [1.0]
 
