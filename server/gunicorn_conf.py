@@ -62,5 +62,8 @@ def pre_fork(server: Any, worker: Any) -> None:  # noqa: ANN401, ARG001
 
 def child_exit(server: Any, worker: Any) -> None:  # noqa: ANN401, ARG001
     """Take a dead worker's gauges out of the sums; its counters stay, so that no counter goes down."""
+    shares = getattr(worker, "shares", None)
+    if shares is not None:
+        shares.forget(worker.age)
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

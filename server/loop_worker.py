@@ -3,14 +3,13 @@
 import asyncio
 import os
 import signal
-import socket
 import time
-from collections.abc import Sequence
 from typing import Any, Final, cast
 
 import uvloop
 from gunicorn.workers.base import Worker
 
+from server.accepting import Acceptor, Held, Shares
 from server.connection import Connection
 from server.front import Front
 
@@ -19,6 +18,8 @@ TICK: Final = 1.0  # seconds between two looks at the master and at connections 
 
 class LoopWorker(Worker):
     """Serves the front that is its application until it is told to stop, then what was asked before that."""
+
+    shares = Shares()  # one, before the fork: Gunicorn makes its workers itself
 
     def init_signals(self) -> None:
         """Leave the signals to the loop."""
@@ -33,7 +34,7 @@ class LoopWorker(Worker):
 
     async def _serve(self) -> None:
         loop, stopping = asyncio.get_running_loop(), asyncio.Event()
-        connections: set[Connection] = set()
+        connections = Held(self.shares, self.age)
         loop.add_signal_handler(signal.SIGTERM, stopping.set)
         for number in (signal.SIGINT, signal.SIGQUIT):
             loop.add_signal_handler(number, self._stop_at_once, stopping)
@@ -45,15 +46,12 @@ class LoopWorker(Worker):
             return Connection(front, connections)
 
         listeners = [cast("Any", each).sock for each in self.sockets]  # Gunicorn wraps them
-        servers = [await loop.create_server(connect, sock=each, backlog=self.cfg.backlog) for each in listeners]
+        acceptors = [Acceptor(listener, connect, connections) for listener in listeners]
         while not stopping.is_set() and os.getppid() == self.ppid:
             self._look_after(connections)
             await _wait(stopping, TICK)
-        waiting = [listener.dup() for listener in listeners]
-        for server in servers:
-            server.close()
-        for accepted in [each for listener in waiting for each in _accept_all(listener)]:
-            await loop.connect_accepted_socket(connect, accepted)
+        for acceptor in acceptors:
+            await acceptor.stop()
         await self._finish(connections)
 
     def _stop_at_once(self, stopping: asyncio.Event) -> None:
@@ -86,14 +84,3 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
     except TimeoutError:
         return
-
-
-def _accept_all(listener: socket.socket) -> Sequence[socket.socket]:
-    """Take the connections that wait already, since whoever was let in is answered; close before another comes."""
-    accepted = []
-    try:
-        while True:
-            accepted.append(listener.accept()[0])
-    except OSError:  # nobody waits any more
-        listener.close()
-    return accepted
