@@ -12,6 +12,7 @@
 #include <Python.h>
 #include <math.h>
 #include <stdint.h>
+#include <string.h>
 
 /* A node, 16 bytes, in preorder: the left child follows its parent. A leaf leads to itself, whatever the value. */
 typedef struct {
@@ -24,9 +25,20 @@ typedef struct {
 #define CATEGORICAL 0x40000000u  /* the values that go left are in a set */
 #define FEATURE 0x3FFFFFFFu
 
+/* The same in 8 bytes, for trees of numeric splits that compare in single precision: more of them are in the cache. The
+   threshold is rounded down to float32, which no float32 can tell from it. In a leaf it is NaN, with the leaf's number
+   in the bits that are free there. The way is the distance to the right child, and in its lowest bits the feature. */
+typedef struct {
+    float threshold;
+    uint32_t way;
+} SlimNode;
+
+#define QUIET_NAN 0x7FC00000u
+#define NUMBER 0x003FFFFFu
+
 #define SET_WORDS 8       /* a set of the categories 0 to 255 is 8 words of 32 bits */
 #define LANES 8           /* rows that go down a tree together, or trees that a row goes down */
-#define BLOCK 128          /* rows that are walked through one tree before the next, so that both stay in the cache */
+#define BLOCK 128         /* rows that are walked through one tree before the next, so that both stay in the cache */
 #define LONG_WALKS 20000  /* walks for which other threads are let go on meanwhile */
 
 typedef struct {
@@ -38,7 +50,15 @@ typedef struct {
     int single_precision;   /* values are rounded to float32 before they are compared */
     int32_t *depths;        /* of each tree: the most steps from its root to a leaf */
     int32_t last_column;    /* the rightmost column of the sum */
+    SlimNode *slim;         /* all nodes in the small form, or NULL where they do not fit into it */
+    int feature_bits;       /* of a way */
 } Walker;
+
+static inline int32_t number_in(float threshold) {
+    uint32_t bits;
+    memcpy(&bits, &threshold, sizeof(bits));
+    return (int32_t)(bits & NUMBER);
+}
 
 static inline int in_set(const uint32_t *sets, Py_ssize_t number, uint8_t category) {
     return (sets[number * SET_WORDS + category / 32] >> (category % 32)) & 1;
@@ -72,48 +92,60 @@ static inline int32_t descend(const Walker *self, const double *values, int32_t 
     return at;
 }
 
-/* Takes LANES rows without missing values down one tree of numeric splits. Nothing branches on a value, and no step
-   waits for another row's memory: that makes it faster than one row after the other. A row that has arrived stays. */
-static inline void descend_together(const Walker *self, const double *x, int32_t root, int32_t depth, int32_t *at) {
+/* Takes LANES walks without missing values down trees of numeric splits, each from its own `at` and with its own
+   values, by at most `depth` steps. Nothing branches on a value, and no step waits for another walk's memory: that makes
+   it faster than one walk after the other. A walk that has arrived stays. */
+static inline void descend_lanes(const Walker *self, const double *const *values, int32_t depth, int32_t *at) {
     const Node *nodes = self->nodes.buf;
-    Py_ssize_t n_features = self->n_features;
-    for (int lane = 0; lane < LANES; lane++) {
-        at[lane] = root;
-    }
     for (; depth > 0; depth--) {
         for (int lane = 0; lane < LANES; lane++) {
             const Node *node = nodes + at[lane];
             int32_t left = at[lane] + 1, right = node->right;
-            int32_t goes_left = x[lane * n_features + (node->feature & FEATURE)] <= node->threshold;
+            int32_t goes_left = values[lane][node->feature & FEATURE] <= node->threshold;
             at[lane] = right + ((left - right) & -goes_left);
         }
     }
 }
 
-/* Takes one row without missing values down LANES trees of numeric splits, in the same way. */
-static inline void descend_trees(const Walker *self, const double *values, const int32_t *roots, const int32_t *depths,
-                                 int32_t *at) {
-    const Node *nodes = self->nodes.buf;
-    int32_t depth = 0;
-    for (int lane = 0; lane < LANES; lane++) {
-        at[lane] = roots[lane];
-        depth = depths[lane] > depth ? depths[lane] : depth;
-    }
+/* The same by nodes of half the size. */
+static inline void descend_lanes_slim(const Walker *self, const double *const *values, int32_t depth, int32_t *at) {
+    const SlimNode *nodes = self->slim;
+    uint32_t feature = ((uint32_t)1 << self->feature_bits) - 1;
     for (; depth > 0; depth--) {
         for (int lane = 0; lane < LANES; lane++) {
-            const Node *node = nodes + at[lane];
-            int32_t left = at[lane] + 1, right = node->right;
-            int32_t goes_left = values[node->feature & FEATURE] <= node->threshold;
+            SlimNode node = nodes[at[lane]];
+            int32_t left = at[lane] + 1, right = at[lane] + (int32_t)(node.way >> self->feature_bits);
+            int32_t goes_left = values[lane][node.way & feature] <= (double)node.threshold;
             at[lane] = right + ((left - right) & -goes_left);
         }
     }
 }
 
-static inline void add_leaf(const Walker *self, int32_t at, double *sum) {
-    const double *leaf = (const double *)self->leaves.buf + ((const int32_t *)self->numbers.buf)[at] * self->width;
+static inline void add_leaf(const Walker *self, int32_t number, double *sum) {
+    const double *leaf = (const double *)self->leaves.buf + number * self->width;
     for (Py_ssize_t k = 0; k < self->width; k++) {
         sum[k] += self->scale * leaf[k];
     }
+}
+
+/* Takes LANES walks to their leaves, and gives the numbers of these. */
+static inline void leaves_of_lanes(const Walker *self, const double *const *values, int32_t depth, int32_t *at) {
+    if (self->slim != NULL) {
+        descend_lanes_slim(self, values, depth, at);
+        for (int lane = 0; lane < LANES; lane++) {
+            at[lane] = number_in(self->slim[at[lane]].threshold);
+        }
+    } else {
+        descend_lanes(self, values, depth, at);
+        for (int lane = 0; lane < LANES; lane++) {
+            at[lane] = ((const int32_t *)self->numbers.buf)[at[lane]];
+        }
+    }
+}
+
+/* Takes one row down one tree, and gives the number of its leaf. */
+static inline int32_t leaf_of(const Walker *self, const double *values, int32_t root) {
+    return ((const int32_t *)self->numbers.buf)[descend(self, values, root)];
 }
 
 static int has_missing(const double *x, Py_ssize_t count) {
@@ -125,18 +157,40 @@ static int has_missing(const double *x, Py_ssize_t count) {
 }
 
 /* Walks a row without missing values through all trees, LANES of them together, and sums their leaves in order. */
-static void walk_row(const Walker *self, const double *values, double *sum) {
+static void walk_row(const Walker *self, const double *row, double *sum) {
     const int32_t *roots = self->roots.buf, *columns = self->columns.buf;
     Py_ssize_t n_trees = self->roots.len / (Py_ssize_t)sizeof(int32_t), tree = 0;
+    const double *values[LANES];
+    for (int lane = 0; lane < LANES; lane++) {
+        values[lane] = row;
+    }
     for (; tree + LANES <= n_trees; tree += LANES) {
-        int32_t at[LANES];
-        descend_trees(self, values, roots + tree, self->depths + tree, at);
+        int32_t at[LANES], depth = 0;
+        for (int lane = 0; lane < LANES; lane++) {
+            at[lane] = roots[tree + lane];
+            depth = self->depths[tree + lane] > depth ? self->depths[tree + lane] : depth;
+        }
+        leaves_of_lanes(self, values, depth, at);
         for (int lane = 0; lane < LANES; lane++) {
             add_leaf(self, at[lane], sum + columns[tree + lane]);
         }
     }
     for (; tree < n_trees; tree++) {
-        add_leaf(self, descend(self, values, roots[tree]), sum + columns[tree]);
+        add_leaf(self, leaf_of(self, row, roots[tree]), sum + columns[tree]);
+    }
+}
+
+/* Walks LANES rows without missing values through one tree. */
+static inline void walk_lanes(const Walker *self, Py_ssize_t tree, const double *x, double *out, Py_ssize_t out_width) {
+    const double *values[LANES];
+    int32_t at[LANES];
+    for (int lane = 0; lane < LANES; lane++) {
+        values[lane] = x + lane * self->n_features;
+        at[lane] = ((const int32_t *)self->roots.buf)[tree];
+    }
+    leaves_of_lanes(self, values, self->depths[tree], at);
+    for (int lane = 0; lane < LANES; lane++) {
+        add_leaf(self, at[lane], out + lane * out_width + ((const int32_t *)self->columns.buf)[tree]);
     }
 }
 
@@ -152,16 +206,11 @@ static void walk(const Walker *self, const double *x, double *out, Py_ssize_t n_
         }
         for (Py_ssize_t tree = 0; tree < n_trees; tree++) {
             Py_ssize_t row = first;
-            for (; together && row + LANES <= alone; row += LANES) {
-                int32_t at[LANES];
-                descend_together(self, x + row * n_features, roots[tree], self->depths[tree], at);
-                for (int lane = 0; lane < LANES; lane++) {
-                    add_leaf(self, at[lane], out + (row + lane) * out_width + columns[tree]);
-                }
+            for (; together && row < alone; row += LANES) {
+                walk_lanes(self, tree, x + row * n_features, out + row * out_width, out_width);
             }
             for (; row < alone; row++) {
-                int32_t at = descend(self, x + row * n_features, roots[tree]);
-                add_leaf(self, at, out + row * out_width + columns[tree]);
+                add_leaf(self, leaf_of(self, x + row * n_features, roots[tree]), out + row * out_width + columns[tree]);
             }
         }
     }
@@ -243,6 +292,44 @@ static const char *fault_of_trees(Walker *self) {
     return reason;
 }
 
+/* Makes the small form of a node; 0 if it does not fit. */
+static int make_slim_node(const Walker *self, int32_t at, SlimNode *slim) {
+    const Node *node = (const Node *)self->nodes.buf + at;
+    uint32_t distance = (uint32_t)(node->right - at);
+    if (distance >= (uint32_t)1 << (32 - self->feature_bits)) {
+        return 0;
+    }
+    slim->way = distance << self->feature_bits | (node->feature & FEATURE);
+    if (distance > 0) {
+        slim->threshold = (float)node->threshold;
+        if ((double)slim->threshold > node->threshold) {
+            slim->threshold = nextafterf(slim->threshold, -INFINITY);
+        }
+        return !isnan(slim->threshold);
+    }
+    uint32_t number = (uint32_t)((const int32_t *)self->numbers.buf)[at], bits = QUIET_NAN | number;
+    memcpy(&slim->threshold, &bits, sizeof(bits));
+    return number <= NUMBER;
+}
+
+/* Makes the small form of all nodes, where they fit into it and there is memory for it. */
+static void make_slim(Walker *self) {
+    Py_ssize_t n_nodes = count_of(&self->nodes, sizeof(Node));
+    while (((Py_ssize_t)1 << self->feature_bits) < self->n_features) {
+        self->feature_bits++;
+    }
+    if (!self->single_precision || self->left_sets.len > 0 || self->feature_bits > 16) {
+        return;
+    }
+    self->slim = PyMem_Malloc(n_nodes * sizeof(SlimNode));
+    for (int32_t at = 0; self->slim != NULL && at < n_nodes; at++) {
+        if (!make_slim_node(self, at, self->slim + at)) {
+            PyMem_Free(self->slim);
+            self->slim = NULL;
+        }
+    }
+}
+
 static PyObject *new_walker(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"nodes", "numbers", "leaves", "roots", "columns", "left_sets", "known_sets",
                             "width", "n_features", "scale", "single_precision", NULL};
@@ -267,6 +354,7 @@ static PyObject *new_walker(PyTypeObject *type, PyObject *args, PyObject *kwargs
         Py_DECREF(self);
         return NULL;
     }
+    make_slim(self);
     return (PyObject *)self;
 }
 
@@ -275,6 +363,7 @@ static void delete_walker(PyObject *object) {
     Py_buffer *buffers[] = {&self->nodes,   &self->numbers,   &self->leaves,    &self->roots,
                             &self->columns, &self->left_sets, &self->known_sets};
     PyMem_Free(self->depths);
+    PyMem_Free(self->slim);
     for (size_t i = 0; i < sizeof(buffers) / sizeof(*buffers); i++) {
         if (buffers[i]->obj != NULL) {
             PyBuffer_Release(buffers[i]);

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from server.engine._walk import Walker
-from server.engine.trees import CATEGORICAL, NODE
+from server.engine.trees import CATEGORICAL, NODE, SET_WORDS
 from tests.unit.engine.flat_trees import WILD, in_python, random_rows, random_trees, small_trees
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -152,6 +152,70 @@ def test_a_missing_value_in_one_row_changes_no_other() -> None:
     x[17, 1] = NAN
     walker.add(x, gappy)
     np.testing.assert_array_equal(np.delete(gappy, 17, axis=0), np.delete(complete, 17, axis=0))
+
+
+def vine(depth: int, thresholds: Any, feature: int, n_features: int, **changes: Any) -> dict[str, Any]:
+    """Give eight like trees in each of which every inner node's left child is inner, down to the last one."""
+    size = 2 * depth + 1
+    tree = np.zeros(size, dtype=NODE)
+    tree["threshold"][:depth], tree["threshold"][depth:] = thresholds, NAN
+    tree["right"] = [2 * depth - at if at < depth else at for at in range(size)]
+    tree["feature"][:depth] = feature
+    nodes = np.tile(tree, 8)
+    roots = np.arange(0, 8 * size, size, dtype=np.int32)
+    nodes["right"] += np.repeat(roots, size)
+    return {
+        "nodes": nodes,
+        "numbers": np.tile(np.array([*[0] * depth, *range(depth + 1)], dtype=np.int32), 8),
+        "leaves": np.arange(depth + 1, dtype=np.float64),
+        "roots": roots,
+        "columns": np.zeros(8, dtype=np.int32),
+        "left_sets": np.zeros((0, SET_WORDS), dtype=np.uint32),
+        "known_sets": np.zeros((0, SET_WORDS), dtype=np.uint32),
+        "width": 1,
+        "n_features": n_features,
+        "scale": 1.0,
+        "single_precision": True,
+    } | changes
+
+
+@pytest.mark.parametrize("rows", [1, 8], ids=["a row", "rows"])
+@pytest.mark.parametrize(
+    ("depth", "n_features"),
+    [
+        pytest.param(20, 3, id="small"),
+        pytest.param(20, 60_000, id="features of 16 bits"),
+        pytest.param(20, 70_000, id="more features"),
+        pytest.param(40_000, 60_000, id="too far for the bits that are left"),
+    ],
+)
+def test_trees_of_any_size(depth: int, n_features: int, rows: int) -> None:
+    """Trees that do not fit into the small form of nodes give the same as those that do."""
+    feature = n_features - 1
+    walker = Walker(**vine(depth, np.arange(depth, 0, -1), feature, n_features))
+    x = np.zeros((rows, n_features))
+    x[:, feature] = np.linspace(0.5, depth + 0.5, rows) if rows > 1 else depth // 2 + 0.5
+    # It goes left as long as it is not above what gets smaller, to the leaf that was left off there.
+    wanted = [8 * min(depth, np.ceil(value - 1)) for value in x[:, feature]]
+    out = np.zeros((rows, 1))
+    walker.add(x, out)
+    assert out[:, 0].tolist() == wanted
+
+
+@pytest.mark.parametrize(
+    "threshold",
+    [0.1, -0.1, 0.0, -0.0, 1e-310, -1e-310, 1e-45, 16_777_217.0, 1e300, -1e300, math.inf, -math.inf],
+    ids=repr,
+)
+def test_thresholds_between_two_of_single_precision(threshold: float) -> None:
+    """A threshold that single precision does not hold parts the same values as in double precision."""
+    single = np.float32(np.clip(threshold, -3.4e38, 3.4e38))
+    beside = [np.nextafter(single, np.float32(way)) for way in (-math.inf, math.inf)]
+    values = np.array([single, *beside, 0.0, -0.0, 3.4028234663852886e38, -3.4028234663852886e38, 1e-45])
+    walker = Walker(**vine(1, threshold, 0, 1))
+    out = np.zeros((8, 1))
+    walker.add(values.reshape(-1, 1).copy(), out)
+    assert out[:, 0].tolist() == [0.0 if value <= threshold else 8.0 for value in values.astype(np.float32).tolist()]
 
 
 @pytest.mark.parametrize("rows", [1, 8], ids=["a row", "rows"])
