@@ -8,12 +8,13 @@ import asyncio
 import errno
 import mmap
 import socket
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Generic, TypeVar
 
 SLOTS: Final = 64  # more workers than these share some of them, and are told apart a little less well
 POLITE: Final = 0.002  # seconds that one who holds more leaves a connection to the others
 EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+T = TypeVar("T")
 RECOVERY: Final = 1.0  # seconds to wait where the system has no more to give
 
 
@@ -37,33 +38,49 @@ class Shares:
         return any(0 < count < own for count in self._counts.tolist())
 
 
-class Held(set[Any]):
+class Held(Generic[T]):
     """The connections of one worker, who tells the others how many there are."""
 
     def __init__(self, shares: Shares, worker: int) -> None:
-        super().__init__()
         self._shares, self._worker = shares, worker
+        self._connections: set[T] = set()
+        self._left = False
         shares.tell(worker, 0)
 
-    def add(self, connection: object) -> None:
-        """Hold one more."""
-        super().add(connection)
-        self._shares.tell(self._worker, len(self))
+    def __len__(self) -> int:
+        return len(self._connections)
 
-    def discard(self, connection: object) -> None:
-        """Hold one less."""
-        super().discard(connection)
-        self._shares.tell(self._worker, len(self))
+    def __iter__(self) -> Iterator[T]:
+        return iter(list(self._connections))
+
+    def add(self, connection: T, /) -> None:
+        """Hold one more."""
+        self._connections.add(connection)
+        self._tell()
+
+    def discard(self, connection: T, /) -> None:
+        """Let one go."""
+        self._connections.discard(connection)
+        self._tell()
+
+    def leave(self) -> None:
+        """Take no part any more: this worker stops, and nobody is to leave a connection to it."""
+        self._left = True
+        self._shares.forget(self._worker)
 
     def is_ahead(self) -> bool:
         """Tell whether another worker holds fewer."""
         return self._shares.is_ahead(self._worker)
 
+    def _tell(self) -> None:
+        if not self._left:
+            self._shares.tell(self._worker, len(self._connections))
+
 
 class Acceptor:
     """Takes connections from one listening socket, one at a time."""
 
-    def __init__(self, listener: socket.socket, connect: Callable[[], asyncio.Protocol], held: Held) -> None:
+    def __init__(self, listener: socket.socket, connect: Callable[[], asyncio.Protocol], held: Held[Any]) -> None:
         self._listener, self._connect, self._held = listener, connect, held
         self._loop = asyncio.get_running_loop()
         self._later: asyncio.TimerHandle | None = None
@@ -76,14 +93,17 @@ class Acceptor:
         if self._later is not None:
             self._later.cancel()
         accepted = []
-        try:
-            while True:
+        while True:
+            try:
                 accepted.append(self._listener.accept()[0])
-        except OSError:  # nobody waits any more
-            self._listener.close()
+            except ConnectionAbortedError:  # who waited has gone
+                continue
+            except OSError:  # nobody waits any more
+                break
+        self._listener.close()
         for each in accepted:
             self._start(each)
-        await asyncio.gather(*self._starting)
+        await asyncio.gather(*self._starting, return_exceptions=True)
 
     def _listen(self) -> None:
         self._loop.add_reader(self._listener, self._ready)

@@ -14,6 +14,10 @@ from server.columns import Row
 from server.engine import Evaluation, Evaluator
 
 
+class EngineBusy(Exception):
+    """The engine did not get free in time."""
+
+
 class _Ticket:
     """Some rows of one request, and what became of them: an evaluation or an error."""
 
@@ -43,7 +47,7 @@ class Batcher:
         self._waiting: deque[_Ticket] = deque()
 
     def evaluate(self, rows: Sequence[Row], *, with_classes: bool = False, timeout: float | None = None) -> Evaluation:
-        """Evaluate rows; see `Evaluator`. Raises `TimeoutError` if the engine is not free in `timeout` seconds."""
+        """Evaluate rows; see `Evaluator`. Raises `EngineBusy` if the engine is not free in `timeout` seconds."""
         arrived = time.perf_counter()
         ticket = _Ticket(rows, with_classes=with_classes)
         with self._queue:
@@ -57,7 +61,7 @@ class Batcher:
         elif not ticket.done:
             with self._queue, contextlib.suppress(ValueError):  # it may be evaluated just now, for nobody
                 self._waiting.remove(ticket)
-            raise TimeoutError
+            raise EngineBusy
         if ticket.error is not None:
             raise ticket.error
         assert ticket.evaluation is not None, "it is done"

@@ -14,7 +14,7 @@ from typing import Any, Final, Self, TypeAlias
 from urllib.parse import parse_qs
 
 from server.application import Application
-from server.errors import BrineryError, RequestError
+from server.errors import BrineryError
 from server.exchange import (
     READ_ON_FACTOR,
     UNMATCHED,
@@ -88,13 +88,19 @@ class Front:
         request = Request(method, rule, headers, asked, _reader(body), arrived=arrived)
         if blocking:
             return self._others.submit(self._exchange, request, endpoint)
-        if rule != UNMATCHED and isinstance(body, bytes) and self._is_long(body):
+        if rule != UNMATCHED and isinstance(body, bytes) and self._is_long(headers, body):
             return self._predictions.submit(self._exchange, request, endpoint)
         return self._exchange.at_once(request, endpoint)
 
-    def refuse(self, error: RequestError) -> Response:
-        """Answer what never became a request."""
+    def refuse(self, error: Exception) -> Response:
+        """Answer what never became a request, or what no endpoint answered."""
         return self._exchange.at_once(Request("", UNMATCHED, Headers({}), {}, _reader(b"")), _raising(error))
+
+    def close(self) -> None:
+        """Drop what waits for a thread, for the end of the process."""
+        for name in ("_predictions", "_others"):
+            if name in self.__dict__:  # made when it was first needed
+                getattr(self, name).shutdown(wait=False, cancel_futures=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request of an ASGI server."""
@@ -107,14 +113,16 @@ class Front:
         response = answer if isinstance(answer, Response) else await asyncio.wrap_future(answer)
         await _write(response, send, with_body=method != "HEAD")
 
-    def _is_long(self, body: bytes) -> bool:
+    def _is_long(self, headers: Headers, body: bytes) -> bool:
         """Tell whether a body may take longer than the loop can wait: by its size, and by at least as many rows.
 
-        What may have to wait for its turn is long, whatever it costs.
+        What may have to wait for its turn is long, whatever it costs; so is a batch whose rows may each be refused.
         """
         if not body:
             return False
-        return self._serial or len(body) * SECONDS_OF_A_BYTE + self._cost.of(body.count(b"{")) > SHORT
+        if self._serial or (body.startswith(b"[") and headers.get("Prefer", "")):
+            return True
+        return len(body) * SECONDS_OF_A_BYTE + self._cost.of(body.count(b"{")) > SHORT
 
     @cached_property
     def _predictions(self) -> ThreadPoolExecutor:
@@ -162,7 +170,7 @@ def _reader(body: bytes | BrineryError) -> Callable[[int], bytes]:
     return read
 
 
-def _raising(error: BrineryError) -> Endpoint:
+def _raising(error: Exception) -> Endpoint:
     def endpoint(_: Request) -> Response:
         raise error
 

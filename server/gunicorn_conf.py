@@ -9,6 +9,7 @@ from typing import Any
 from prometheus_client import multiprocess
 
 from server.console.serve import METRICS_FOLDER_PREFIX
+from server.errors import StartError
 from server.logs import log_warnings, logging_config
 from server.memory import settle
 from server.settings import Settings
@@ -46,6 +47,10 @@ accesslog = None
 def when_ready(server: Any) -> None:  # noqa: ANN401
     """Prepare the stop: not ready first, for as long as load balancers need to see it."""
     app = server.app.wsgi()
+    with exit_if_refused():
+        if hasattr(app, "wsgi_app") != (settings.front == "wsgi"):
+            msg = f"The application is not the one of BRINERY_FRONT={settings.front}; name server.{settings.front}:app."
+            raise StartError(msg)
     application = app.extensions["brinery"] if settings.front == "wsgi" else app.application
 
     def drain() -> None:

@@ -34,7 +34,7 @@ class LoopWorker(Worker):
 
     async def _serve(self) -> None:
         loop, stopping = asyncio.get_running_loop(), asyncio.Event()
-        connections = Held(self.shares, self.age)
+        connections: Held[Connection] = Held(self.shares, self.age)
         loop.add_signal_handler(signal.SIGTERM, stopping.set)
         for number in (signal.SIGINT, signal.SIGQUIT):
             loop.add_signal_handler(number, self._stop_at_once, stopping)
@@ -50,6 +50,7 @@ class LoopWorker(Worker):
         while not stopping.is_set() and os.getppid() == self.ppid:
             self._look_after(connections)
             await _wait(stopping, TICK)
+        connections.leave()
         for acceptor in acceptors:
             await acceptor.stop()
         await self._finish(connections)
@@ -58,24 +59,25 @@ class LoopWorker(Worker):
         self._grace = 0.0
         stopping.set()
 
-    def _look_after(self, connections: set[Connection]) -> None:
+    def _look_after(self, connections: Held[Connection]) -> None:
         """Tell the master that we live, and close what is idle for too long."""
         self.notify()
         now = time.monotonic()
-        for connection in list(connections):
+        for connection in connections:
             if connection.close_at is not None and now >= connection.close_at:
-                connection.close()
+                connection.expire()
 
-    async def _finish(self, connections: set[Connection]) -> None:
+    async def _finish(self, connections: Held[Connection]) -> None:
         """Answer what was asked, for as long as the grace lasts, and close."""
-        for connection in list(connections):
+        for connection in connections:
             connection.drain()
         end = time.monotonic() + self._grace
         while connections and time.monotonic() < end:
             self._look_after(connections)
             await asyncio.sleep(0.02)
-        for connection in list(connections):
-            connection.close()
+        for connection in connections:
+            connection.expire()
+        cast("Front", self.wsgi).close()
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

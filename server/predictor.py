@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from server.batching import Batcher
+from server.batching import Batcher, EngineBusy
 from server.columns import Row, Table
 from server.decoding import check, has_only, read
 from server.engine import Evaluation
@@ -91,7 +91,7 @@ class Predictor:
     def evaluate(self, batch: Batch, *, full: bool = False, timeout: float | None = None) -> Evaluation:
         """Evaluate the rows of a batch.
 
-        Raises `PredictionError` if the estimator fails, and `TimeoutError` if it is not free in `timeout` seconds.
+        Raises `PredictionError` if the estimator fails, and `EngineBusy` if it is not free in `timeout` seconds.
         """
         if not batch.rows:
             return Evaluation()
@@ -100,7 +100,7 @@ class Predictor:
             if self._batcher is not None:
                 return self._batcher.evaluate(batch.rows, with_classes=with_classes, timeout=timeout)
             return self._model.evaluator.evaluate(batch.rows, with_classes=with_classes)
-        except TimeoutError:
+        except EngineBusy:
             raise
         except Exception as error:
             msg = f"The model failed on these rows ({type(error).__name__})."

@@ -45,7 +45,7 @@ LATENCY: Final = Metric(
     ("route",),
     LATENCY_BUCKETS,
 )
-IN_FLIGHT: Final = Metric("brinery_http_requests_in_flight", "gauge", "Requests being worked on now.")
+IN_FLIGHT: Final = Metric("brinery_http_requests_in_flight", "gauge", "Requests that threads are working on now.")
 REJECTED: Final = Metric(
     "brinery_rejected_total",
     "counter",

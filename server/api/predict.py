@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import orjson
 
 from server.admission import Deadline
+from server.batching import EngineBusy
 from server.errors import FieldError, InvalidInput
 from server.exchange import Request, Response, Route
 from server.model import Model
@@ -37,7 +38,7 @@ def predict_routes(model: Model, predictor: Predictor, telemetry: Telemetry, set
         deadline.check()  # no work for an answer that comes too late
         try:
             evaluation = predictor.evaluate(batch, full=full, timeout=deadline.remaining())
-        except TimeoutError:
+        except EngineBusy:
             raise deadline.exceeded() from None
         evaluated = time.perf_counter()
         answer = predictor.render(

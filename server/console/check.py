@@ -70,7 +70,7 @@ def _say_engine(model: Model) -> str:
         return f"{engine.name}: {engine.fallback}"
     if not engine.comparison.rows:
         return engine.name
-    same = "to the last bit" if engine.comparison.largest_difference == 0 else "within 1e-12"
+    same = "to the last bit" if engine.comparison.exact else "within rounding"
     return f"{engine.name}; equal to the estimator {same}"
 
 

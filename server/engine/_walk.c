@@ -1,6 +1,6 @@
 /* Walks an ensemble of decision trees that was flattened into arrays; see server/engine/trees.py.
 
-   One type, Walker. It owns nothing: it holds buffers of the caller's arrays. Everything that could lead a walk out
+   One type, Walker. It holds buffers of the caller's arrays, and what it has measured of them. Everything that could lead a walk out
    of its arrays, or round in circles, is checked once, when a Walker is made; a walk then needs no check.
 
    Built for CPython's limited API of 3.11, so that one build serves every later release. Sums are made in the order
@@ -230,7 +230,7 @@ static const char *fault_of_sizes(Walker *self) {
     }
     const int32_t *roots = self->roots.buf, *columns = self->columns.buf;
     for (Py_ssize_t tree = 0; tree < n_trees; tree++) {
-        if (roots[tree] < 0 || roots[tree] >= n_nodes || (tree > 0 && roots[tree] <= roots[tree - 1])) {
+        if (roots[0] != 0 || roots[tree] >= n_nodes || (tree > 0 && roots[tree] <= roots[tree - 1])) {
             return "a root is out of place";
         }
         if (columns[tree] < 0) {
@@ -315,6 +315,7 @@ static int make_slim_node(const Walker *self, int32_t at, SlimNode *slim) {
 /* Makes the small form of all nodes, where they fit into it and there is memory for it. */
 static void make_slim(Walker *self) {
     Py_ssize_t n_nodes = count_of(&self->nodes, sizeof(Node));
+    self->feature_bits = 1; /* none would shift a way by all its bits */
     while (((Py_ssize_t)1 << self->feature_bits) < self->n_features) {
         self->feature_bits++;
     }

@@ -21,7 +21,7 @@ from server.outputs import Form
 REGRESSORS = ("LinearModel", "SGDRegressor", "LinearSVR")
 GENERALIZED = ("_GeneralizedLinearRegressor",)
 LOGISTIC = ("LogisticRegression", "LogisticRegressionCV")
-FEW_PRODUCTS: Final = 64  # of one row, for which Python is quicker than the calls of numpy
+FEW_SCORES: Final = 16  # of one row, for which Python is quicker than the calls of numpy
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +43,13 @@ class Linear:
         intercept = np.broadcast_to(np.asarray(estimator.intercept_, dtype=np.float64).reshape(-1), len(coefficients))
         self._weights, self._intercept = coefficients.T, intercept
         self._link, self._classes = link, classes
-        self._of_row = link.of_row if link is not None and coefficients.size <= FEW_PRODUCTS else None
-        self._columns = list(zip(coefficients.tolist(), intercept.tolist(), strict=True)) if self._of_row else []
+        self._of_row = link.of_row if link is not None and len(coefficients) <= FEW_SCORES else None
+        self._intercepts = intercept.tolist()
 
     def evaluate(self, x: Matrix, *, with_classes: bool) -> Evaluation:
         """Evaluate the rows of a matrix."""
         if self._of_row is not None and len(x) == 1 and not with_classes:
-            row = x.tolist()[0]
-            scores = [sum(map(operator.mul, row, weights)) + intercept for weights, intercept in self._columns]
+            scores = list(map(operator.add, (x @ self._weights).tolist()[0], self._intercepts))
             if all(map(math.isfinite, scores)):
                 return Evaluation(numbers=[np.array([self._of_row(scores)])])
         return self._product(x, with_classes=with_classes)

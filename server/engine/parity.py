@@ -8,7 +8,7 @@ import math
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -35,6 +35,7 @@ class Comparison:
     rows: int = 0
     largest_difference: float = 0.0
     fault: str | None = None
+    exact: bool = False  # compared to the last bit
 
 
 def compare(oracle: Evaluator, parameters: Sequence[Parameter], compiled: Compiled) -> Comparison:
@@ -54,6 +55,7 @@ def compare(oracle: Evaluator, parameters: Sequence[Parameter], compiled: Compil
             if alone is None or _compare(same, alone, 1, exact=compiled.exact).fault is not None:
                 return Comparison(len(ours), comparison.largest_difference, "it answers a row alone differently")
         comparison = _compare_refusals(oracle, parameters, compiled, theirs[0], ours[0], comparison)
+        comparison = replace(comparison, exact=compiled.exact)
     return comparison
 
 
@@ -178,7 +180,7 @@ def _compare_refusals(
     ours: Row,
     comparison: Comparison,
 ) -> Comparison:
-    """See that both refuse the same numbers, whichever column they stand in; the schema would, but is not asked."""
+    """See that both refuse the same numbers, in the first columns; the schema would, but is not asked."""
     rows = comparison.rows
     for index, parameter in enumerate(parameters[:8]):
         if parameter.kind is not Kind.NUMBER:

@@ -16,7 +16,8 @@ from server.accepting import Acceptor, Held, Shares
 def test_who_is_ahead() -> None:
     """A worker is ahead where another holds fewer; one that is no more is nobody's measure."""
     shares = Shares()
-    first, second = Held(shares, 1), Held(shares, 2)
+    first: Held[str] = Held(shares, 1)
+    second: Held[str] = Held(shares, 2)
     assert not first.is_ahead()
     first.add("a")
     assert first.is_ahead()
@@ -25,14 +26,17 @@ def test_who_is_ahead() -> None:
     assert not first.is_ahead()
     second.discard("b")
     assert first.is_ahead()
-    shares.forget(2)
+    second.leave()
     assert not first.is_ahead()
+    second.discard("b")
+    assert not first.is_ahead(), "who has left is not heard any more"
 
 
 def test_a_connection_counts_once() -> None:
     """What is held twice, or let go twice, counts once."""
     shares = Shares()
-    first, second = Held(shares, 1), Held(shares, 2)
+    first: Held[str] = Held(shares, 1)
+    second: Held[str] = Held(shares, 2)
     second.add("b")
     first.add("a")
     first.add("a")
@@ -45,7 +49,7 @@ def test_a_connection_counts_once() -> None:
 def test_counts_are_shared_by_processes() -> None:
     """What a forked worker holds, the others see."""
     shares = Shares()
-    first = Held(shares, 1)
+    first: Held[str] = Held(shares, 1)
     first.add("a")
     child = os.fork()
     if not child:
@@ -60,7 +64,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.shares = Shares()
-        self.held = Held(self.shares, 1)
+        self.held: Held[object] = Held(self.shares, 1)
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.socket.setblocking(False)
         self.acceptor = Acceptor(self.socket, self._connect, self.held)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.batching import Batcher
+from server.batching import Batcher, EngineBusy
 from server.columns import Row
 from server.engine import Evaluation, Evaluator
 
@@ -270,13 +270,13 @@ def test_an_engine_without_numbers_gives_classes_to_all(make_scene: MakeScene) -
 
 @pytest.mark.parametrize("timeout", [0, -1.0, 0.001], ids=["at once", "already over", "soon"])
 def test_a_timeout_takes_the_rows_out_of_the_queue(make_scene: MakeScene, timeout: float) -> None:
-    """Who cannot wait any longer gets `TimeoutError`, and nobody evaluates his rows."""
+    """Who cannot wait any longer gets `EngineBusy`, and nobody evaluates his rows."""
     engine = Engine()
     scene = make_scene(engine, 10)
     leader = scene.come(1.0)
     engine.wait_for_call()
     follower = scene.come(2.0)
-    with pytest.raises(TimeoutError):
+    with pytest.raises(EngineBusy):
         scene.batcher.evaluate([[3.0]], timeout=timeout)
     engine.let_on(2)
     check(leader.result(PATIENCE), [[1.0]])
@@ -296,18 +296,18 @@ class Late:
 
 
 def test_an_answer_that_is_there_is_given_though_the_engine_is_busy() -> None:
-    """Whose rows another has already evaluated gets his answer when his time is over, no `TimeoutError`."""
+    """Whose rows another has already evaluated gets his answer when his time is over, no `EngineBusy`."""
     batcher = Batcher(Engine(is_open=True), 10)
     batcher._free = Late(batcher._lead)  # type: ignore[assignment]
     check(batcher.evaluate([[1.0]], timeout=1), [[1.0]])
 
 
 def test_rows_that_are_being_evaluated_when_the_time_is_over() -> None:
-    """Whose rows another is evaluating just now gets `TimeoutError`; that they left the queue does no harm."""
+    """Whose rows another is evaluating just now gets `EngineBusy`; that they left the queue does no harm."""
     engine = Engine(is_open=True)
     batcher = Batcher(engine, 10)
     free, batcher._free = batcher._free, Late(lambda: batcher._waiting.clear())  # type: ignore[assignment]
-    with pytest.raises(TimeoutError):
+    with pytest.raises(EngineBusy):
         batcher.evaluate([[1.0]], timeout=1)
     batcher._free = free
     check(batcher.evaluate([[2.0]]), [[2.0]])
@@ -338,7 +338,7 @@ def test_many_threads_at_once(shared_rows: int) -> None:
                 assert not fails
             except ValueError as error:
                 failures.append((fails, str(error) == f"{len(rows)} rows"))
-            except TimeoutError:
+            except EngineBusy:
                 timeouts.append(timeout)
 
     with ThreadPoolExecutor(THREADS) as pool:

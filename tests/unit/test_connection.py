@@ -9,16 +9,9 @@ from typing import Any
 
 import pytest
 
-from server.connection import (
-    KEEP_ALIVE,
-    LINGER,
-    MAX_HEAD_BYTES,
-    MAX_HEADER_BYTES,
-    MAX_HEADERS,
-    MAX_TARGET_BYTES,
-    Connection,
-)
-from server.exchange import READ_ON_FACTOR
+from server.connection import KEEP_ALIVE, LINGER, Connection
+from server.exchange import READ_ON_FACTOR, Response
+from server.incoming import MAX_HEAD_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
 from tests.unit.fronts import PATIENCE, Gate, fake_front
 
 LIMIT = 1_000
@@ -58,6 +51,7 @@ class Wire(asyncio.Transport):
     def __init__(self, **given: Any) -> None:
         super().__init__()
         self.written, self.ended, self.closed, self.reads = b"", False, False, True
+        self.aborted = False
         self.connections: set[Connection] = set()
         self._runner = asyncio.Runner()
         self._front = fake_front(**{"max_body_bytes": LIMIT} | given)
@@ -74,6 +68,9 @@ class Wire(asyncio.Transport):
 
     def close(self) -> None:
         self.closed = True
+
+    def abort(self) -> None:
+        self.closed = self.aborted = True
 
     def is_closing(self) -> bool:
         return self.closed
@@ -321,7 +318,8 @@ def test_head(wire: Wire) -> None:
         pytest.param(probe("Connection: close"), "close", id="1.1 close"),
         pytest.param(probe(version="1.0"), "close", id="1.0"),
         pytest.param(probe("Connection: keep-alive", version="1.0"), "keep-alive", id="1.0 keep-alive"),
-        pytest.param(probe("Connection: Upgrade", "Upgrade: websocket"), "close", id="upgrade"),
+        pytest.param(probe("Connection: Upgrade", "Upgrade: websocket"), None, id="upgrade"),
+        pytest.param(probe("Connection: close, Upgrade", "Upgrade: websocket"), "close", id="close and upgrade"),
     ],
 )
 def test_how_long_a_connection_is_kept(wire: Wire, sent: bytes, connection: str | None) -> None:
@@ -385,7 +383,7 @@ def test_silence_has_an_end(wire: Wire) -> None:
     assert None not in moments
     assert moments == sorted(moments, key=lambda moment: moment or 0)
     assert KEEP_ALIVE > LINGER
-    wire.run(wire.connection.close)
+    wire.run(wire.connection.expire)
     assert wire.closed
 
 
@@ -410,3 +408,121 @@ def test_drain(make: Callable[..., Wire]) -> None:
     for wire in (busy, half, new):
         assert wire.answers()[0].headers["connection"] == "close"
         assert wire.closed
+
+
+OFFER = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQ")
+
+
+@pytest.mark.parametrize("step", [1, 7, 10_000], ids=["byte by byte", "in parts", "in one"])
+@pytest.mark.parametrize("framing", [("Content-Length: 7",), (CHUNKED,)], ids=["a length", "chunks"])
+def test_an_offer_of_another_protocol_changes_nothing(wire: Wire, framing: tuple[str, ...], step: int) -> None:
+    """A request that offers HTTP/2, as some clients always do, is answered with its body, and so is the next."""
+    body = b'{"a":1}' if framing != (CHUNKED,) else b'7\r\n{"a":1}\r\n0\r\n\r\n'
+    sent = posted(body, *framing, *OFFER) + LIVE
+    wire.send(*(sent[at : at + step] for at in range(0, len(sent), step)))
+    first, second = wire.answers(2)
+    assert (first.status, first.body.partition(b"|")[2]) == (200, b'{"a":1}')
+    assert second.status == 200
+    assert not wire.closed
+
+
+def test_a_tunnel_is_refused(wire: Wire) -> None:
+    """CONNECT, which asks for a tunnel, is no request to us."""
+    wire.send(b"CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n")
+    assert wire.answers()[0].status == 400
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pytest.param(b"GET /live HTTP/1.1\r\n\r\n", id="no host"),
+        pytest.param(b"GET /live HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", id="two hosts"),
+        pytest.param(b"POST /predict HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", id="chunks in 1.0"),
+        pytest.param(posted(b"0\r\n\r\n", "Transfer-Encoding: gzip, chunked"), id="coded chunks"),
+    ],
+)
+def test_framing_that_others_may_read_otherwise_is_refused(wire: Wire, request_: bytes) -> None:
+    """What RFC 9112 tells a server to refuse is refused, and ends the connection."""
+    wire.send(request_)
+    answer = wire.answers()[0]
+    assert (answer.status, answer.problem) == (400, "malformed-request")
+    assert wire.ended
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        pytest.param([b"X: " + b"a" * 1_000] + [b"a" * 10_000] * 10, id="a trailer"),
+        pytest.param([b"a: b\r\n" * 1_000] * 20, id="trailers"),
+        pytest.param([b"1;" + b"x" * 10_000] + [b"x" * 10_000] * 10, id="an extension of a chunk"),
+    ],
+)
+def test_what_frames_a_body_has_an_end(wire: Wire, endless: list[bytes]) -> None:
+    """Trailers and extensions without end are refused as headers are."""
+    end = b"" if endless[0].startswith(b"1;") else b"0\r\n"
+    wire.send(posted(b"1\r\na\r\n" + end, CHUNKED), *endless)
+    assert wire.answers()[0].status == 431
+
+
+def test_small_chunks_are_no_offence(wire: Wire) -> None:
+    """A body in chunks of one byte is a body."""
+    wire.send(posted(b"1\r\na\r\n" * LIMIT + b"0\r\n\r\n", CHUNKED))
+    assert wire.answers()[0].status == 200
+
+
+def test_old_clients_are_not_asked_for_the_body(wire: Wire) -> None:
+    """HTTP/1.0 does not know the answer that asks for a body."""
+    wire.send(b"POST /predict HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
+    assert wire.written == b""
+
+
+def test_who_waits_behind_another_request_is_asked_for_the_body(make: Callable[..., Wire]) -> None:
+    """A caller who waits to be asked for his body is, once what he asked before is answered."""
+    gate = Gate()
+    wire = make(serial=True, gate=gate.wait)
+    wire.send(posted(b"1") + posted(b"", "Content-Length: 1", "Expect: 100-continue"))
+    assert wire.written == b""
+    gate.open()
+    wire.until(lambda: wire.written.endswith(b"HTTP/1.1 100 Continue\r\n\r\n"))
+
+
+def test_who_does_not_read_is_let_go(wire: Wire) -> None:
+    """A caller who does not read has a time for it, after which the connection is broken off."""
+    wire.send(LIVE)
+    wire.run(wire.connection.pause_writing)
+    assert wire.connection.close_at is not None
+    wire.run(wire.connection.expire)
+    assert wire.aborted
+
+
+def test_a_connection_that_is_closed_and_not_read_is_let_go(wire: Wire) -> None:
+    """So has one whose last answer is on its way."""
+    wire.send(probe("Connection: close"))
+    assert wire.closed
+    assert wire.connection.close_at is not None
+    wire.run(wire.connection.expire)
+    assert wire.aborted
+
+
+def test_others_have_their_turn(wire: Wire) -> None:
+    """Many requests in one packet are answered in several turns of the loop, in order, and all of them."""
+    wire.send(LIVE * 100)
+    assert 0 < wire.written.count(b"HTTP/1.1 200") < 100
+    assert len(wire.answers(100)) == 100
+
+
+def test_an_answer_that_fails_is_an_answer(make: Callable[..., Wire], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever becomes of a thread's work, the caller hears of it."""
+    wire = make(serial=True)
+
+    def fail(*_: object) -> Response:
+        raise ValueError("the log is closed")
+
+    def refuse(error: Exception) -> Response:
+        return Response(500, str(error).encode())
+
+    monkeypatch.setattr(wire.connection._front, "_exchange", fail)
+    monkeypatch.setattr(wire.connection._front, "refuse", refuse)
+    wire.send(posted(b"1"))
+    answer = wire.answers()[0]
+    assert (answer.status, answer.body) == (500, b"the log is closed")

@@ -41,7 +41,7 @@ def test_becomes_gunicorn(environ: dict[str, Any]) -> None:
     """Our own interpreter runs Gunicorn with our settings, one thread for the numerics, and a folder for metrics."""
     run()
     assert environ["program"] == sys.executable
-    assert environ["command"][1:] == ["-m", "gunicorn", "-c", "python:server.gunicorn_conf", "server.wsgi:app"]
+    assert environ["command"][1:] == ["-m", "gunicorn", "-c", "python:server.gunicorn_conf", "server.asgi:app"]
     assert [environ[variable] for variable in NUMERIC_THREADS] == ["1"] * 4
     folder = Path(environ["PROMETHEUS_MULTIPROC_DIR"])
     assert folder.is_dir()
