@@ -19,6 +19,7 @@ from server.incoming import Arrived, Incoming, Reader, malformed
 
 KEEP_ALIVE: Final = 75.0  # seconds: longer than the load balancers before us, so that they are the ones to close
 LINGER: Final = 2.0  # seconds for a caller to read why he was refused
+LAST_CALL: Final = 1.0  # seconds for a kept connection to be used once more when the worker stops
 TURN: Final = 32  # answers to one caller before others have their turn
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -55,7 +56,6 @@ class Connection(asyncio.Protocol):
         self._writable, self._reading = True, True
         self._closing = False  # what waits is the last; what still comes is dropped
         self._draining = False  # what is being read is the last
-        self._heard = False  # something came in
         self._lingering = False  # the caller may still be sending what nobody reads
         self.close_at: float | None = time.monotonic() + KEEP_ALIVE
 
@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
         """Read, and answer what is complete."""
         if self._closing:
             return
-        self.close_at, self._heard = None, True
+        self.close_at = None
         self._waiting.extend(self._reader.feed(data))
         if self._reader.ended:  # where another request would begin is not known
             self._closing = self._lingering = True
@@ -106,12 +106,13 @@ class Connection(asyncio.Protocol):
     # What the worker calls.
 
     def drain(self) -> None:
-        """Close as soon as what was asked is answered; also what is half asked, or what a new caller comes with."""
+        """Close with the next answer, which says so; a caller who asks nothing more has a moment to begin.
+
+        To close what is idle at once would drop the request that is on its way.
+        """
         self._draining = True
-        if self._heard:
-            self._go_on()
-        else:
-            self.close_at = time.monotonic() + LINGER
+        if self._reader.partial is None and not self._waiting and self._working is None:
+            self.close_at = time.monotonic() + LAST_CALL
 
     def expire(self) -> None:
         """Close now, also where the caller does not read."""
@@ -154,8 +155,8 @@ class Connection(asyncio.Protocol):
             # To close while something comes in would take the answer back before the caller has read it.
             self._transport.write_eof()
             self._lingering, self.close_at = False, time.monotonic() + LINGER
-        elif self.close_at is None or self._draining:
-            if self._closing or self._draining:
+        elif self.close_at is None:
+            if self._closing:
                 self._close()
             else:
                 self.close_at = time.monotonic() + KEEP_ALIVE
@@ -213,7 +214,9 @@ class Connection(asyncio.Protocol):
         if asked is None or not asked.keep_alive:
             self._closing = True
             self._waiting.clear()
-        last = (self._closing or self._draining) and not self._waiting and self._reader.partial is None
+        draining = self._draining or self._front.application.readiness.draining
+        last = (self._closing or draining) and not self._waiting and self._reader.partial is None
+        self._closing = self._closing or last
         lines = [STATUS_LINES[response.status], _date(int(time.time()))]
         if response.status != 204:
             lines.append(f"Content-Type: {response.media_type}\r\nContent-Length: {len(response.body)}\r\n")

@@ -33,7 +33,7 @@ def check(folder: Path, settings: Settings) -> str:
         f"  pickled by  scikit-learn {bundle.sklearn_version or '(it does not say)'}; {sklearn.__version__} runs here",
         *(["  beware      another minor release of scikit-learn may answer differently"] if other else []),
         f"  engine      {_say_engine(model)}",
-        f"  a row takes {cost.first_row * 1e6:.0f} us alone, {cost.further_row * 1e6:.1f} us in a batch",
+        f"  a row takes {cost.first_row * 1e6:.0f} us alone, each other of a batch {cost.further_row * 1e6:.1f} us",
         "  parameters",
         *(f"    {each.name:{width}}  {_say(each)}" for each in model.signature.parameters),
         f"  answer      {_say_answer(model)}",

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from server.engine.compiled import Compiled, compile_estimator
-from server.engine.evaluator import Evaluator
+from server.engine.evaluator import Evaluator, Unsupported
 from server.engine.fallback import FallbackEvaluator
 from server.engine.parity import Comparison, compare, compare_together, draw_rows
-from server.engine.pipeline import Unsupported
 from server.engine.timing import Cost, cost_of
 from server.errors import one_line
 from server.introspection import Estimator, Shape
@@ -19,6 +18,7 @@ from server.signature import Signature
 SHARED_ROWS: Final = 1_000  # at most, of several requests that are evaluated together
 WORTH_SHARING: Final = 2  # rows that must fit into the time of one more, or sharing only makes the first wait
 SHARED_ROWS_TRIED: Final = 16
+TIMED_ROWS: Final = 64
 SHARING_BUDGET: Final = 0.25  # seconds to try them, where a row does not take longer
 
 
@@ -51,7 +51,7 @@ def choose(
 ) -> Choice:
     """Choose the engine of a fitted estimator; where `compiled` is false, the pickle without more ado."""
     evaluator: Evaluator = FallbackEvaluator(estimator, parameters, shape, form)
-    comparison, fallback = Comparison(), None
+    comparison, fallback = Comparison(), None if compiled else "compiled engines are left out by a setting"
     if compiled:
         found = _compiled(estimator, parameters, shape, form)
         if isinstance(found, Compiled):
@@ -62,7 +62,7 @@ def choose(
         else:
             fallback = found
     signature = Signature(parameters)
-    cost = cost_of(evaluator, signature.parse(signature.example()))
+    cost = cost_of(evaluator, signature.parse(signature.example()), draw_rows(parameters, TIMED_ROWS))
     shared_rows = _shared_rows(evaluator, parameters, cost)
     return Choice(evaluator, parameters, EngineReport(evaluator.name, cost, shared_rows, comparison, fallback))
 

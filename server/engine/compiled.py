@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from server.columns import Row, Table
 from server.engine.ensembles import Forest, gradient_boosting, histogram_boosting
-from server.engine.evaluator import Evaluation, Evaluator, all_finite
+from server.engine.evaluator import Evaluation, Evaluator, Unsupported, all_finite
 from server.engine.fallback import ask
 from server.engine.linear import linear_head
-from server.engine.pipeline import Block, Source, Transform, Unsupported, compile_step
-from server.engine.trees import Matrix, Walker
+from server.engine.pipeline import Block, Source, Transform, compile_step
+from server.engine.trees import Matrix
 from server.introspection import Estimator, Shape, is_a
 from server.outputs import Form
 from server.parameter import MAX_SAFE_INTEGER, Code, Kind, Parameter
@@ -98,8 +98,6 @@ class EstimatorHead:
 
 def compile_estimator(estimator: Estimator, parameters: Sequence[Parameter], shape: Shape, form: Form) -> Compiled:
     """Compile a fitted estimator; raise `Unsupported` where the pickle itself has to serve."""
-    if Walker is None:
-        raise Unsupported("an installation without the compiled loop")
     if shape is Shape.TEXTS or any(each.kind is Kind.TEXT for each in parameters):
         raise Unsupported("free text")
     while is_a(estimator, "BaseSearchCV"):

@@ -13,6 +13,14 @@ from server.columns import Row
 FEW: Final = 32  # numbers for which Python is quicker than the calls of numpy
 
 
+class Unsupported(Exception):
+    """What is named has no compiled form; the pickle itself is the engine then."""
+
+    def __init__(self, what: object) -> None:
+        name = what if isinstance(what, str) else f"{type(what).__name__} as it is set here"
+        super().__init__(f"{name} has no compiled form")
+
+
 def all_finite(numbers: NDArray[Any]) -> bool:
     """Tell whether all numbers of an array are finite."""
     if numbers.size > FEW:

@@ -16,20 +16,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.utils import check_array, get_tags
 
+from server.engine.evaluator import Unsupported
 from server.engine.trees import Matrix
 from server.introspection import Estimator, is_a
 
 MAX_PRODUCTS: Final = 10_000  # of polynomial features
 Transform: TypeAlias = Callable[[Matrix], Matrix]
 Refusal: TypeAlias = Callable[[Matrix], NDArray[np.bool_]]
-
-
-class Unsupported(Exception):
-    """What is named has no compiled form; the pickle itself is the engine then."""
-
-    def __init__(self, what: object) -> None:
-        name = what if isinstance(what, str) else f"{type(what).__name__} as it is set here"
-        super().__init__(f"{name} has no compiled form")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What an engine costs: measured at boot, so that what is slow is known before it is asked for."""
 
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from server.columns import Row
 from server.engine.evaluator import Evaluator
 
 RUNS: Final = 5
-BATCH: Final = 64
+BATCH: Final = 16
+LARGEST: Final = 4_096
+WEIGHT: Final = 3.0  # times a row alone that a batch should take, so that the difference is more than noise
 BUDGET: Final = 0.1  # seconds for one measurement, where a single run does not take longer
 
 
@@ -25,12 +28,19 @@ class Cost:
         return self.first_row + (rows - 1) * self.further_row if rows else 0.0
 
 
-def cost_of(evaluator: Evaluator, row: Row) -> Cost:
-    """Measure an engine on one row, alone and repeated; the least of some runs counts."""
+def cost_of(evaluator: Evaluator, row: Row, others: Sequence[Row]) -> Cost:
+    """Measure an engine on a row alone, and on more and more others together until these weigh in.
+
+    The least of some runs counts: what is more is the machine's noise.
+    """
     one = _least(evaluator, [row])
     count = min(BATCH, max(2, int(BUDGET / one)))
     try:
-        many = _least(evaluator, [row] * count)
+        while True:
+            many = _least(evaluator, list(itertools.islice(itertools.cycle(others), count)))
+            if many > WEIGHT * one or many > BUDGET or count >= LARGEST:
+                break
+            count *= 4
     except Exception:  # it takes rows only one by one
         return Cost(one, one)
     return Cost(one, max(0.0, many - one) / (count - 1))

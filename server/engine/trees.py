@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from server.engine.evaluator import Unsupported
 from server.introspection import Estimator
 
 try:
@@ -52,7 +53,12 @@ class TreeSum:
         single_precision: bool,
         known_sets: NDArray[np.uint32] | None = None,
     ) -> None:
-        """Lay the trees out; `known_sets` has for each feature the set of categories that training saw."""
+        """Lay the trees out; `known_sets` has for each feature the set of categories that training saw.
+
+        Raises `Unsupported` without the loop.
+        """
+        if Walker is None:
+            raise Unsupported("an ensemble of trees, where the installation found no C compiler,")
         sizes = np.array([len(tree.nodes) for tree in trees])
         roots = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int32)
         nodes = np.concatenate([tree.nodes for tree in trees])

@@ -388,26 +388,38 @@ def test_silence_has_an_end(wire: Wire) -> None:
 
 
 def test_drain(make: Callable[..., Wire]) -> None:
-    """Asked to drain, an idle connection ends at once, and one that is busy, half asked or new with its answer."""
+    """Asked to drain, a connection that is busy, half asked, idle or new ends with its next answer, which says so."""
     gate = Gate()
     idle, busy, half, new = make(), make(serial=True, gate=gate.wait), make(), make()
     idle.send(LIVE)
     busy.send(posted(b"1"))
     half.send(LIVE[:10])
     busy.until(gate.entered.is_set)
-    before = new.connection.close_at
+    before = idle.connection.close_at, new.connection.close_at
     for wire in (idle, busy, half, new):
         wire.run(wire.connection.drain)
-    assert [wire.closed for wire in (idle, busy, half, new)] == [True, False, False, False]
-    assert before is not None
-    assert new.connection.close_at is not None
-    assert new.connection.close_at < before, "who connects and is silent does not hold up the stop for long"
+    assert not any(wire.closed for wire in (idle, busy, half, new))
+    for wire, moment in zip((idle, new), before, strict=True):
+        assert moment is not None
+        assert wire.connection.close_at is not None
+        assert wire.connection.close_at < moment, "who is silent does not hold up the stop for long"
     gate.open()
     half.send(LIVE[10:])
-    new.send(LIVE)
-    for wire in (busy, half, new):
-        assert wire.answers()[0].headers["connection"] == "close"
+    for wire in (idle, new):
+        wire.send(LIVE)
+    for wire, count in ((busy, 1), (half, 1), (idle, 2), (new, 1)):
+        assert wire.answers(count)[-1].headers["connection"] == "close"
         assert wire.closed
+
+
+def test_kept_connections_end_while_the_server_is_not_ready(wire: Wire) -> None:
+    """In the delay before a stop each answer ends its connection, so that callers go elsewhere without a loss."""
+    wire.send(LIVE)
+    assert "connection" not in wire.answers()[0].headers
+    wire.connection._front.application.readiness.drain()
+    wire.send(LIVE)
+    assert wire.answers(2)[-1].headers["connection"] == "close"
+    assert wire.closed
 
 
 OFFER = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQ")

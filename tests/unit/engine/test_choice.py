@@ -240,19 +240,25 @@ def test_an_exception_while_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_installation_without_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the loop over trees could not be built the pickle serves, and the report says why."""
-    monkeypatch.setattr("server.engine.compiled.Walker", None)
+    monkeypatch.setattr("server.engine.trees.Walker", None)
     report = report_of(DecisionTreeClassifier(random_state=0).fit(X, BINARY))
     assert report.name == "pickle"
-    assert report.fallback == "an installation without the compiled loop has no compiled form"
+    assert report.fallback is not None
+    assert "found no C compiler" in report.fallback
+    assert report_of(LogisticRegression().fit(X, BINARY)).name == "linear"
 
 
 def test_the_pickle_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no engine is wanted nothing is compiled and nothing is compared, and no reason is given."""
+    """Where no engine is wanted nothing is compiled and nothing is compared, and the setting is the reason."""
     compiled: list[Any] = []
     monkeypatch.setattr("server.engine.choice.compile_estimator", lambda *given: compiled.append(given))
     chosen = choice_of(DecisionTreeClassifier(random_state=0).fit(X, BINARY), compiled=False)
     assert isinstance(chosen.evaluator, FallbackEvaluator)
-    assert (chosen.report.name, chosen.report.fallback, chosen.report.comparison.rows) == ("pickle", None, 0)
+    assert (chosen.report.name, chosen.report.fallback, chosen.report.comparison.rows) == (
+        "pickle",
+        "compiled engines are left out by a setting",
+        0,
+    )
     assert not compiled
 
 

@@ -16,7 +16,7 @@ from sklearn.ensemble import (
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from server.engine.compiled import Compiled
-from server.engine.pipeline import Unsupported
+from server.engine.evaluator import Unsupported
 from tests.models import real_model
 from tests.unit.engine.comparing import (
     asked,

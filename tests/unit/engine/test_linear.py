@@ -10,7 +10,7 @@ import pytest
 from sklearn import linear_model, svm
 
 from server.engine.compiled import Compiled
-from server.engine.pipeline import Unsupported
+from server.engine.evaluator import Unsupported
 from tests.unit.engine.comparing import Matrix, asked, compiled, evaluate, near, refused, same_classes
 
 ROWS = 120

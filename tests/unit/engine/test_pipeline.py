@@ -48,7 +48,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from server.engine import Evaluation, FallbackEvaluator, choose
 from server.engine.compiled import compile_estimator
-from server.engine.pipeline import Unsupported
+from server.engine.evaluator import Unsupported
 from server.introspection import Shape
 from server.model import Model
 from server.outputs import Form
