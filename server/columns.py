@@ -79,10 +79,10 @@ def _texts(parameter: Parameter) -> Encode:
     table: dict[object, Code] = dict(zip(parameter.labels, parameter.codes, strict=True))
 
     def encode(values: Sequence[object]) -> list[Code] | None:
-        if set(map(type, values)) != {str}:
+        try:
+            return list(map(table.__getitem__, values))  # nothing but a text equals a text
+        except (KeyError, TypeError):  # an unknown label, or what has no hash
             return None
-        codes = list(map(table.get, values))
-        return None if None in codes else codes
 
     return encode
 

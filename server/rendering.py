@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -28,6 +29,8 @@ class Renderer:
         self._texts = [dict(zip(output.classes, output.keys, strict=True)) for output in outputs.outputs]
         self._numbers = self._numbers_renderer()
         self._template = self._make_template()
+        # Callers send batches of a few sizes.
+        self._template_of = lru_cache(maxsize=8)(lambda count: b"[" + b",".join([self._template or b""] * count) + b"]")
 
     def text(self, evaluation: Evaluation, *, single: bool) -> bytes:
         """Give the answers of `brief` as JSON: an array, or that of the only row."""
@@ -40,7 +43,7 @@ class Renderer:
         written = tuple(orjson.dumps(together.ravel().tolist())[1:-1].split(b","))
         if single:
             return self._template % written
-        return b"[%b]" % (b",".join([self._template] * len(together)) % written)
+        return self._template_of(len(together)) % written
 
     def brief(self, evaluation: Evaluation) -> list[Result]:
         """Give the answer for each row: the numbers by label, or the prediction where there are none."""

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 from server.columns import Column, Row, Table, make_column
 from server.errors import FieldError, InvalidInput
@@ -56,18 +56,18 @@ class Signature:
 
     def parse_table(self, values: Sequence[object]) -> Table | None:
         """Encode a batch of whole objects column by column; None if one is refused, or leaves a field out."""
-        if set(map(type, values)) != {dict} or set(map(len, values)) != {len(self.parameters)}:  # type: ignore[arg-type]
-            return None
         columns = []
         for column in self._table:
             try:
                 codes = column.encode(list(map(column.get, values)))
-            except KeyError:
+            except (KeyError, TypeError):  # a field is missing, or it is no object
                 return None
             if codes is None:
                 return None
             columns.append(codes)
-        return Table(columns)
+        # Each has all fields; so none has more if together they have no more.
+        fields = sum(map(len, cast("Sequence[dict[str, object]]", values)))
+        return Table(columns) if fields == len(values) * len(columns) else None
 
     def parse_rows(self, values: Sequence[object]) -> list[Row]:
         """Encode a batch, all or nothing; raise `InvalidInput` with the reasons of all rows together."""

@@ -90,9 +90,10 @@ def linear_head(estimator: Estimator, form: Form) -> Linear | None:
 
 
 def _softmax(scores: Matrix) -> Matrix:
-    scores = np.exp(scores - scores.max(axis=1, keepdims=True))
-    scores /= scores.sum(axis=1, keepdims=True)
-    return np.asarray(scores)
+    # The ufuncs themselves, in place: the methods around them cost as much again for few rows.
+    np.subtract(scores, np.maximum.reduce(scores, axis=1, keepdims=True), out=scores)
+    np.exp(scores, out=scores)
+    return np.divide(scores, np.add.reduce(scores, axis=1, keepdims=True), out=scores)
 
 
 def _one_against_rest(scores: Matrix) -> Matrix:
