@@ -187,14 +187,23 @@ def test_stop_answers_what_is_in_flight(gate: Gate, front: str) -> None:
 
 
 def test_stop_under_load(front: str) -> None:
-    """Whoever could connect before the stop is answered; whoever comes later is refused at once."""
+    """Whoever could connect before the stop is answered; whoever comes later is refused at once.
+
+    But for one moment: between the last look at who waits and the close of the listening socket, which are two calls
+    of the system, somebody may slip in. He is cut off, and refused when he tries again.
+    """
 
     def call_until_refused() -> int:
+        cut_off = 0
         for count in itertools.count():
             try:
                 assert server.request("POST", "/api/predict", THEFT).status == 200
+                assert not cut_off, "it had closed"
             except ConnectionRefusedError:
-                return count
+                return count - cut_off
+            except ConnectionResetError:
+                cut_off += 1
+                assert cut_off == 1
         raise AssertionError
 
     with Server(front=front, workers=2) as server, ThreadPoolExecutor(8) as pool:
