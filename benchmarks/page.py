@@ -9,7 +9,7 @@ from benchmarks.results import Results, Subject
 
 BEGIN: Final = "<!-- What follows is written by `make bench`. -->"
 END: Final = "<!-- What `make bench` writes ends here. -->"
-SLOWER: Final = 0.95  # below it is called slower; between this and 1 is noise
+SLOWER: Final = 0.95  # below it is called slower; between this and 1 is noise, as the page says
 LONGER: Final = 1.05
 FRONTS: Final = {ASGI: "event loop", WSGI: "threads"}
 
@@ -182,11 +182,16 @@ def slower(results: Results) -> list[str]:
     def latency(subject: Subject, point: Point) -> float | None:
         return subject.latency_ratio(ASGI, NAIVE, point, "p99_ms")
 
+    def fronts(subject: Subject, point: Point) -> float | None:
+        return subject.ratio(ASGI, WSGI, point)
+
     fewer = {front: _listed(_found(results, front, naive(front), below=SLOWER)) for front in FRONTS}
+    behind = _listed(_found(results, ASGI, fronts, below=SLOWER))
     longer = _listed(_found(results, ASGI, latency, above=LONGER))
     loop = _listed(_found(results, ESTIMATOR, estimator, below=SLOWER))
     return [
         *(f"Fewer requests a second than the naive application, {FRONTS[each]}: {fewer[each]}." for each in FRONTS),
+        f"Fewer requests a second than threads, {FRONTS[ASGI]}: {behind}.",
         f"Longer for 99 of 100 requests than the naive application, {FRONTS[ASGI]}: {longer}.",
         f"Fewer rows a second than the estimator itself without a server, {FRONTS[ASGI]}: {loop}.",
         _floor(results),

@@ -69,16 +69,17 @@ def test_what_is_slower_is_said(results: Results) -> None:
     said = page.slower(results)
     assert said[0] == "Fewer requests a second than the naive application, event loop: oak & ash (1000 rows), 0.80."
     assert said[1] == "Fewer requests a second than the naive application, threads: nowhere."
+    assert said[2] == "Fewer requests a second than threads, event loop: nowhere."
     assert (
-        said[2] == "Longer for 99 of 100 requests than the naive application, event loop: oak & ash (1000 rows), 1.5."
+        said[3] == "Longer for 99 of 100 requests than the naive application, event loop: oak & ash (1000 rows), 1.5."
     )
     assert (
-        said[4]
+        said[5]
         == "Always slower than the bare floor: one row on 8 connections gets between 0.50 and 0.50 of its requests."
     )
-    assert said[5] == "More memory than the naive application: nowhere."
+    assert said[6] == "More memory than the naive application: nowhere."
     assert (
-        said[6]
+        said[7]
         == "Longer to the first answer than the naive application: event loop, with 1 of 1 estimators, up to 1.5 times."
     )
 
