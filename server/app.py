@@ -11,16 +11,7 @@ from werkzeug.wrappers import Response as FlaskResponse
 from server.api.blueprint import answer, make_blueprint
 from server.application import assemble
 from server.bundle import Bundle
-from server.exchange import (
-    UNMATCHED,
-    Endpoint,
-    Exchange,
-    Request,
-    Response,
-    refuse_method,
-    refuse_request,
-    refuse_route,
-)
+from server.exchange import UNMATCHED, Endpoint, Exchange, refuse_by, refuse_method, refuse_request, refuse_route
 from server.settings import Settings
 
 if TYPE_CHECKING:
@@ -57,17 +48,10 @@ def _answer_what_no_route_takes(app: flask.Flask, exchange: Exchange) -> None:
         elif isinstance(error, NotFound):
             endpoint = refuse_route
         elif error.code is None or error.code >= 500:
-            endpoint = _raising(getattr(error, "original_exception", None) or error)
+            endpoint = refuse_by(getattr(error, "original_exception", None) or error)
         return answer(exchange, UNMATCHED, endpoint)
 
     app.register_error_handler(HTTPException, refuse)
-
-
-def _raising(error: Exception) -> Endpoint:
-    def endpoint(_: Request) -> Response:
-        raise error
-
-    return endpoint
 
 
 def _below(root_path: str, application: "WSGIApplication") -> "WSGIApplication":

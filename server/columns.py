@@ -7,14 +7,12 @@ row by row.
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, cast, overload
+from typing import Any, TypeAlias, cast, overload
 
-from server.parameter import REFUSED, Code, Kind, Label, Parameter
+from server.parameter import EXACT_BELOW, REFUSED, Code, Kind, Label, Parameter
 
 Row: TypeAlias = list[Code]
 Encode: TypeAlias = Callable[[Sequence[object]], "list[Code] | None"]
-
-EXACT_BELOW: Final = 2**63  # what is larger may have been rounded by the parser
 
 
 class Table(Sequence[Row]):

@@ -11,9 +11,9 @@ from typing import Final, NoReturn
 import orjson
 
 from server.errors import MalformedBody
+from server.parameter import EXACT_BELOW
 
 MAX_DEPTH: Final = 64  # arrays and objects within each other
-EXACT_BELOW: Final = 2.0**63  # an integer that came as a double is at least as large as this
 TOO_DEEP: Final = f"The body is nested more than {MAX_DEPTH} levels deep."
 
 

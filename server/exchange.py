@@ -112,6 +112,15 @@ class Route:
         return Response(204, headers=[("Allow", ", ".join(self.allowed))])
 
 
+def refuse_by(error: Exception) -> Endpoint:
+    """Make the endpoint that answers with the problem of an error."""
+
+    def endpoint(_: Request) -> Response:
+        raise error
+
+    return endpoint
+
+
 def refuse_route(_: Request) -> Response:
     """Answer a request that no route is for."""
     msg = "There is no such route; /api/docs lists them all."

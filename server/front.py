@@ -22,6 +22,7 @@ from server.exchange import (
     Request,
     Response,
     incomplete,
+    refuse_by,
     refuse_method,
     refuse_route,
     too_large,
@@ -94,7 +95,7 @@ class Front:
 
     def refuse(self, error: Exception) -> Response:
         """Answer what never became a request, or what no endpoint answered."""
-        return self._exchange.at_once(Request("", UNMATCHED, Headers({}), {}, _reader(b"")), _raising(error))
+        return self._exchange.at_once(Request("", UNMATCHED, Headers({}), {}, _reader(b"")), refuse_by(error))
 
     def close(self) -> None:
         """Drop what waits for a thread, for the end of the process."""
@@ -168,13 +169,6 @@ def _reader(body: bytes | BrineryError) -> Callable[[int], bytes]:
         return body
 
     return read
-
-
-def _raising(error: Exception) -> Endpoint:
-    def endpoint(_: Request) -> Response:
-        raise error
-
-    return endpoint
 
 
 async def _write(response: Response, send: Send, *, with_body: bool) -> None:

@@ -187,7 +187,9 @@ class Reader:
 
 def malformed() -> MalformedRequest:
     """Make the error for what is no HTTP."""
-    return MalformedRequest("The request is not well-formed HTTP/1.1; look at its first line and its headers.")
+    return MalformedRequest(
+        "The request is not well-formed HTTP/1.1, or its method is unknown; look at its first line and headers."
+    )
 
 
 def too_many_headers() -> HeadersTooLarge:

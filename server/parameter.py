@@ -14,6 +14,7 @@ Code: TypeAlias = str | int | float | bool | None
 Scalar: TypeAlias = str | int | float | bool | None
 
 MAX_SAFE_INTEGER: Final = 2**53 - 1  # beyond it a double no longer holds every integer (RFC 8259, section 6)
+EXACT_BELOW: Final = 2**63  # an integer that is larger may have been rounded to a double where JSON is read
 MAX_DOUBLE: Final = 1.7976931348623157e308
 
 NAME_CUT: Final = 64  # longest name that a message quotes

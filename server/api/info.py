@@ -1,5 +1,6 @@
 """`GET /api/info`: what is served, and by which versions."""
 
+import functools
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -59,6 +60,7 @@ def info(model: Model) -> dict[str, Any]:
     }
 
 
+@functools.cache  # each is read from a file
 def runtime_versions() -> Mapping[str, str]:
     """Give the versions of what serves the model."""
     packages = {"sklearn": "scikit-learn", "numpy": "numpy", "pandas": "pandas", "brinery": "brinery"}

@@ -223,12 +223,17 @@ def _widths(step: Estimator) -> list[int]:
 
 
 def _standard_scaler(step: Estimator) -> Transform:
-    mean = step.mean_ if step.with_mean else None
-    scale = step.scale_ if step.with_std else None
+    return _shift_and_scale(step.mean_ if step.with_mean else None, step.scale_ if step.with_std else None)
 
+
+def _robust_scaler(step: Estimator) -> Transform:
+    return _shift_and_scale(step.center_ if step.with_centering else None, step.scale_ if step.with_scaling else None)
+
+
+def _shift_and_scale(shift: Matrix | None, scale: Matrix | None) -> Transform:
     def operation(x: Matrix) -> Matrix:
-        if mean is not None:
-            x -= mean
+        if shift is not None:
+            x -= shift
         if scale is not None:
             x /= scale
         return x
@@ -251,20 +256,6 @@ def _max_abs_scaler(step: Estimator) -> Transform:
     if getattr(step, "clip", False):
         raise Unsupported(step)
     return lambda x: np.divide(x, step.scale_, out=x)
-
-
-def _robust_scaler(step: Estimator) -> Transform:
-    center = step.center_ if step.with_centering else None
-    scale = step.scale_ if step.with_scaling else None
-
-    def operation(x: Matrix) -> Matrix:
-        if center is not None:
-            x -= center
-        if scale is not None:
-            x /= scale
-        return x
-
-    return operation
 
 
 def _function(step: Estimator) -> Transform:

@@ -41,6 +41,7 @@ def evaluate(engine: Compiled, x: Matrix) -> Evaluation:
     return engine.evaluator.evaluate(x.tolist(), with_classes=True)
 
 
+@np.errstate(all="ignore")
 def asked(estimator: Any, x: Matrix) -> Evaluation:
     """Ask an estimator itself."""
     predicted = np.asarray(estimator.predict(x)).reshape(len(x), -1)

@@ -17,11 +17,10 @@ from sklearn.utils import all_estimators
 from server.engine import Evaluation
 from server.errors import BundleError
 from server.model import Model
-from server.outputs import Form
 from server.parameter import Parameter
 from tests.api.estimators import ARRAY, BINARY, COUNTS, INDICATORS, NUMBER, NUMBERS, SEVERAL_TEXT, TEXT
 from tests.models import real_model
-from tests.unit.engine.comparing import Matrix, near, same_classes
+from tests.unit.engine.comparing import Matrix, asked, near, same_classes
 
 EXACT = ("pickle", "forest", "gradient boosting", "histogram boosting")
 ROWS, ALONE = 60, 4
@@ -113,18 +112,6 @@ def _bounds(parameter: Parameter) -> tuple[float | None, float | None]:
     return parameter.minimum, parameter.maximum
 
 
-def asked(estimator: Any, form: Form, x: Matrix) -> Evaluation:
-    """Ask an estimator itself for what its form of answer needs."""
-    with np.errstate(all="ignore"):
-        predicted = np.asarray(estimator.predict(x)).reshape(len(x), -1)
-        if form is Form.VALUES:
-            return Evaluation([predicted])
-        if form is Form.PREDICTION:
-            return Evaluation(None, predicted)
-        numbers = estimator.predict_proba(x)
-    return Evaluation(numbers if isinstance(numbers, list) else [numbers], predicted)
-
-
 def same(found: Evaluation, wanted: Evaluation) -> None:
     """See that two evaluations are equal to the last bit."""
     assert (found.numbers is None) == (wanted.numbers is None)
@@ -149,11 +136,10 @@ def test_every_estimator(name: str) -> None:
         rows, x = drawn(model)
         codes = model.signature.parse_rows(rows)
         equal = same if model.engine.name.removeprefix("pipeline, ") in EXACT else near
-        form = model.outputs.form
-        equal(model.evaluator.evaluate(codes, with_classes=True), asked(estimator, form, x))
+        equal(model.evaluator.evaluate(codes, with_classes=True), asked(estimator, x))
         for index in range(ALONE):
             alone = model.evaluator.evaluate([codes[index]], with_classes=True)
-            equal(alone, asked(estimator, form, x[index : index + 1]))
+            equal(alone, asked(estimator, x[index : index + 1]))
     assert served
 
 
