@@ -31,11 +31,15 @@ serve: $(VENV)/.serve ## Serve BUNDLE (pickles/) on PORT (8000); any setting may
 
 .PHONY: test
 test: $(VENV)/.test tools lint ## All fast checks: lint, types, layers, tests with branch coverage
-	$(BIN)/pytest -m 'not slow' --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest -m 'not slow and not by_hand' --cov --cov-report=term $(ARGS)
 
 .PHONY: test-all
 test-all: $(VENV)/.test tools ## The checks that need more time than `make test` has, and only those
-	$(BIN)/pytest -m slow $(ARGS)
+	$(BIN)/pytest -m 'slow and not by_hand' $(ARGS)
+
+.PHONY: faults
+faults: $(VENV)/.test ## Inject every fault into the real server, also those that CI has no time for
+	$(BIN)/pytest tests/faults $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.test ## Style, format, types and the direction of imports

@@ -62,12 +62,34 @@ class Bundle:
     sklearn_version: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A bundle's files as they were read, once: the bytes that are hashed and tried are the bytes that are loaded.
+
+    `folder` is where they came from, for messages; see `Bundle` for the digest.
+    """
+
+    folder: Path
+    contents: Mapping[str, bytes]
+
+    @property
+    def digest(self) -> str:
+        """The digest of the bundle."""
+        lines = (f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(self.contents.items()))
+        return "sha256:" + hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 def read_bundle(folder: Path, *, allow_other_version: bool = False) -> Bundle:
-    """Read the bundle in `folder`; raise `BundleError` that names the file and says why it cannot be used.
+    """Read the bundle in `folder`; see `read_files` and `load`."""
+    return load(read_files(folder), allow_other_version=allow_other_version)
+
+
+def load(bundle: Files, *, allow_other_version: bool = False) -> Bundle:
+    """Unpickle a bundle's files; raise `BundleError` that names the file and says why it cannot be used.
 
     A model of another minor release of scikit-learn is refused unless `allow_other_version`.
     """
-    files = _read_files(folder)
+    folder, files = bundle.folder, bundle.contents
     labels_file = next((name for name in LABELS if name in files), LABELS[0])
     model = lookup = labels = metadata = version = None
     reasons: list[str] = []
@@ -88,14 +110,14 @@ def read_bundle(folder: Path, *, allow_other_version: bool = False) -> Bundle:
         lookup=lookup,
         labels=labels,
         metadata=metadata,
-        digest=_digest(files),
+        digest=bundle.digest,
         sizes={name: len(content) for name, content in files.items()},
         sklearn_version=version,
     )
 
 
-def _read_files(folder: Path) -> dict[str, bytes]:
-    """Read the files once, so that the bytes that are hashed are the bytes that are loaded."""
+def read_files(folder: Path) -> Files:
+    """Read the files of the bundle in `folder`; raise `BundleError` where one cannot be read, or has to be there."""
     if not folder.is_dir():
         msg = f"There is no bundle at {folder}: expected a folder with a {MODEL}; set BRINERY_BUNDLE to one."
         raise BundleError(msg)
@@ -111,12 +133,7 @@ def _read_files(folder: Path) -> dict[str, bytes]:
     if MODEL not in files:
         msg = f"{folder / MODEL} is missing: a bundle needs a fitted estimator, written by pickle or joblib."
         raise BundleError(msg)
-    return files
-
-
-def _digest(files: Mapping[str, bytes]) -> str:
-    lines = (f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items()))
-    return "sha256:" + hashlib.sha256("".join(lines).encode()).hexdigest()
+    return Files(folder, files)
 
 
 def _unpickle(content: bytes, path: Path) -> Any:  # noqa: ANN401
