@@ -1,4 +1,4 @@
-"""The console: `brinery serve | check | predict | openapi | settings`.
+"""The console: `brinery serve | check | predict | openapi | reload | settings`.
 
 What a verb needs is imported when it runs, so that `--help` and `settings` answer at once.
 """
@@ -77,6 +77,16 @@ def _parser() -> argparse.ArgumentParser:
     openapi.add_argument("--swagger", action="store_true", help="as Swagger 2.0, for older tools")
     openapi.set_defaults(run=_openapi)
 
+    reload = verbs.add_parser(
+        "reload",
+        help="let a server on this machine serve what stands in its bundle's folder now",
+        description="Asks the server (SIGHUP), waits, and says how it ended: a bundle that cannot be served leaves the "
+        "model before it, which makes the exit status 1.",
+    )
+    reload.add_argument("--port", type=int, metavar="PORT", help="the port that it listens on [BRINERY_PORT]")
+    reload.add_argument("--timeout", type=float, default=300.0, metavar="SECONDS", help="how long to wait; 300")
+    reload.set_defaults(run=_reload)
+
     settings = verbs.add_parser("settings", help="print every setting with its meaning and current value")
     settings.add_argument("--markdown", action="store_true", help="as the reference page, without current values")
     settings.set_defaults(run=_settings)
@@ -117,6 +127,13 @@ def _openapi(given: argparse.Namespace) -> int:
     from server.console.documents import document
 
     print(document(given.bundle, Settings.from_environ(os.environ), swagger=given.swagger))
+    return 0
+
+
+def _reload(given: argparse.Namespace) -> int:
+    from server.console.reload import reload
+
+    print(reload(given.port or Settings.from_environ(os.environ).port, seconds=given.timeout))
     return 0
 
 

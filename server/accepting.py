@@ -87,13 +87,17 @@ class Acceptor:
         self._starting: set[asyncio.Task[Any]] = set()
         self._listen()
 
-    async def stop(self) -> None:
-        """Take the connections that wait already, since whoever was let in is answered; close before another comes."""
+    async def stop(self, *, for_good: bool = True) -> None:
+        """Take no more.
+
+        `for_good`: nobody else will, so whoever waits already is still taken, and the socket is closed before another
+        comes.
+        """
         self._loop.remove_reader(self._listener)
         if self._later is not None:
             self._later.cancel()
         accepted = []
-        while True:
+        while for_good:
             try:
                 accepted.append(self._listener.accept()[0])
             except ConnectionAbortedError:  # who waited has gone
@@ -130,6 +134,10 @@ class Acceptor:
                 self._pause(RECOVERY, lambda: None)
             return
         self._start(accepted)
+
+    def adopt(self, taken: socket.socket) -> None:
+        """Go on with a connection that another worker had."""
+        self._start(taken)
 
     def _start(self, accepted: socket.socket) -> None:
         task = self._loop.create_task(self._loop.connect_accepted_socket(self._connect, accepted))

@@ -10,16 +10,25 @@ class Readiness:
     """Whether the server wants new requests; made before the fork, so that all workers see one flag."""
 
     def __init__(self) -> None:
-        self._flag = mmap.mmap(-1, 1)  # anonymous memory that children share; zero: not draining
+        self._flags = mmap.mmap(-1, 2)  # anonymous memory that children share; zero: neither draining nor unstable
 
     @property
     def draining(self) -> bool:
         """Tell whether the server is about to stop."""
-        return self._flag[0] != 0
+        return self._flags[0] != 0
 
     def drain(self) -> None:
         """Ask load balancers, through the readiness route of every worker, to send no new requests."""
-        self._flag[0] = 1
+        self._flags[0] = 1
+
+    @property
+    def unstable(self) -> bool:
+        """Tell whether workers crash again and again."""
+        return self._flags[1] != 0
+
+    @unstable.setter
+    def unstable(self, unstable: bool) -> None:
+        self._flags[1] = unstable
 
 
 class Deadline:

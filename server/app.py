@@ -9,7 +9,7 @@ from werkzeug.exceptions import MethodNotAllowed as FlaskMethodNotAllowed
 from werkzeug.wrappers import Response as FlaskResponse
 
 from server.api.blueprint import answer, make_blueprint
-from server.application import assemble
+from server.application import Application, assemble, prepare
 from server.bundle import Bundle
 from server.exchange import UNMATCHED, Endpoint, Exchange, refuse_by, refuse_method, refuse_request, refuse_route
 from server.settings import Settings
@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 
 
 def create_app(settings: Settings, *, bundle: Bundle | None = None) -> flask.Flask:
-    """Make the whole application for any WSGI server; see `assemble`, which it is in `app.extensions["brinery"]`."""
-    application = assemble(settings, bundle=bundle)
+    """Make the whole application of a bundle, the settings' own unless one is given."""
+    return publish(assemble(settings, prepare(settings, bundle)))
+
+
+def publish(application: Application) -> flask.Flask:
+    """Put an application behind Flask, for any WSGI server; it is in `app.extensions["brinery"]`."""
+    settings = application.settings
     app = flask.Flask("server", static_folder=None)
     app.url_map.merge_slashes = False  # a redirect to a tidier path would be a page of HTML
     for name, routes in application.routes.items():

@@ -1,7 +1,7 @@
 """The application that both fronts serve: the only place that wires parts together."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -14,16 +14,35 @@ from server.api.health import health_routes
 from server.api.info import info_routes, metric_labels
 from server.api.metrics import metrics_routes
 from server.api.predict import predict_routes
-from server.bundle import Bundle, is_other_version, read_bundle
+from server.bundle import Bundle, Files, is_other_version, load, read_files
 from server.exchange import Exchange, Route
 from server.logs import make_logger
 from server.model import Model, make_model
 from server.openapi import openapi_document
 from server.predictor import Predictor
 from server.problems import describe
+from server.scoreboard import Scoreboard
 from server.settings import Settings
 from server.swagger import swagger_document
 from server.telemetry import Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A model that was tried and can answer; `example_answer` is its own, for the signature's example."""
+
+    model: Model
+    predictor: Predictor
+    example_answer: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What outlives a model: made before the first fork, and handed on when another model replaces one."""
+
+    telemetry: Telemetry = field(default_factory=Telemetry)
+    readiness: Readiness = field(default_factory=Readiness)
+    scoreboard: Scoreboard = field(default_factory=Scoreboard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +53,34 @@ class Application:
     model: Model
     exchange: Exchange
     routes: Mapping[str, Sequence[Route]]
-    readiness: Readiness
+    common: Common
     log: structlog.typing.FilteringBoundLogger
 
 
-def assemble(settings: Settings, *, bundle: Bundle | None = None) -> Application:
-    """Read the bundle, unless one is given, try it, warm it up, and wire the routes.
+def prepare(settings: Settings, bundle: Bundle | Files | None = None) -> Prepared:
+    """Load a bundle, the settings' own unless one is given, try it and warm it up.
 
-    Raises `BundleError` for a bundle that cannot be served.
+    Raises `BundleError` for one that cannot be served.
     """
     if bundle is None:
-        bundle = read_bundle(settings.bundle, allow_other_version=settings.version_mismatch == "warn")
+        bundle = read_files(settings.bundle)
+    if isinstance(bundle, Files):
+        bundle = load(bundle, allow_other_version=settings.version_mismatch == "warn")
     model = make_model(bundle, settings)
     predictor = Predictor(model, max_rows=settings.max_rows)
-    example_answer = example_of(predictor, model)
+    return Prepared(model, predictor, _example_of(predictor, model))
+
+
+def assemble(settings: Settings, prepared: Prepared, common: Common | None = None) -> Application:
+    """Wire the routes of a model; `common` is what it has from the model before it, if there was one."""
+    model, example_answer = prepared.model, prepared.example_answer
+    common = common or Common()
     log = make_logger(settings)
-    telemetry = Telemetry(metric_labels(model))
-    readiness = Readiness()
     routes = {
-        "predict": predict_routes(model, predictor, telemetry, settings),
-        "info": info_routes(model),
-        "health": health_routes(model, readiness),
-        "metrics": metrics_routes(telemetry),
+        "predict": predict_routes(model, prepared.predictor, common.telemetry, settings),
+        "info": info_routes(model, common.scoreboard),
+        "health": health_routes(model, common.readiness),
+        "metrics": metrics_routes(common.telemetry, metric_labels(model), common.scoreboard),
         "docs": docs_routes(
             openapi_document(model, settings, example_answer),
             swagger_document(model, settings, example_answer),
@@ -63,7 +88,7 @@ def assemble(settings: Settings, *, bundle: Bundle | None = None) -> Application
         ),
     }
     _log_start(log, model)
-    return Application(settings, model, Exchange(settings, model.identity, telemetry, log), routes, readiness, log)
+    return Application(settings, model, Exchange(settings, model.identity, common.telemetry, log), routes, common, log)
 
 
 def _log_start(log: structlog.typing.FilteringBoundLogger, model: Model) -> None:
@@ -82,7 +107,7 @@ def _log_start(log: structlog.typing.FilteringBoundLogger, model: Model) -> None
     )
 
 
-def example_of(predictor: Predictor, model: Model) -> Any:  # noqa: ANN401
+def _example_of(predictor: Predictor, model: Model) -> Any:  # noqa: ANN401
     """Give the model's own answer for the signature's example: the documents' example, and the warm-up."""
     batch = predictor.parse(orjson.dumps(model.signature.example()))
     answer = predictor.render(batch, predictor.evaluate(batch), describe=lambda error: describe(error, ""))

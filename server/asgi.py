@@ -2,10 +2,10 @@
 
 import os
 
-from server.application import assemble
 from server.front import Front
+from server.launch import launch
 from server.settings import Settings
 from server.worker import exit_if_refused
 
 with exit_if_refused():
-    app = Front(assemble(Settings.from_environ(os.environ)))
+    app = Front(launch(Settings.from_environ(os.environ)))

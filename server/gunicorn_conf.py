@@ -1,19 +1,23 @@
 """Gunicorn's settings from ours, and its hooks: `gunicorn -c python:server.gunicorn_conf server.wsgi:app`."""
 
 import atexit
+import math
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import multiprocess
-
+from server.application import assemble, prepare
+from server.bundle import Files
 from server.console.serve import METRICS_FOLDER_PREFIX
 from server.errors import StartError
 from server.logs import log_warnings, logging_config
 from server.memory import settle
+from server.metric_files import MetricFiles
 from server.settings import Settings
-from server.worker import DrainingStop, exit_if_refused
+from server.status_file import StatusFile
+from server.supervisor import Supervisor
+from server.worker import exit_if_refused
 
 
 def remove_metrics_folder(master: int) -> None:
@@ -21,6 +25,12 @@ def remove_metrics_folder(master: int) -> None:
     folder = Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""))
     if os.getpid() == master and folder.name.startswith(METRICS_FOLDER_PREFIX):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_status(master: int) -> None:
+    """Say no more that the server runs, if we are the master."""
+    if os.getpid() == master:
+        StatusFile(settings.port).remove()
 
 
 # However the start or the server ends: Gunicorn's own hook is not called where it gives up.
@@ -35,7 +45,9 @@ worker_class = "server.worker.ClosingWorker" if settings.front == "wsgi" else "s
 threads = settings.threads
 graceful_timeout = max(1, round(settings.graceful_timeout))
 keepalive = 75  # longer than the load balancers before us keep a connection, so that they are the ones to close it
-timeout = 120  # for a worker that no longer answers the master; a request's own time is `deadline`
+timeout = math.ceil(settings.deadline) + 10  # for a worker that no longer answers the master: nobody waits for it
+max_requests = settings.max_requests
+max_requests_jitter = settings.max_requests_jitter
 preload_app = True  # the bundle is read and tried once, before the first worker; a bad one stops the start
 control_socket_disable = True  # it would be written to the home folder, which a container has none of
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  # a heartbeat must not wait for a disk
@@ -45,7 +57,7 @@ accesslog = None
 
 
 def when_ready(server: Any) -> None:  # noqa: ANN401
-    """Prepare the stop: not ready first, for as long as load balancers need to see it."""
+    """Put the master under supervision."""
     app = server.app.wsgi()
     with exit_if_refused():
         if hasattr(app, "wsgi_app") != (settings.front == "wsgi"):
@@ -53,22 +65,20 @@ def when_ready(server: Any) -> None:  # noqa: ANN401
             raise StartError(msg)
     application = app.extensions["brinery"] if settings.front == "wsgi" else app.application
 
-    def drain() -> None:
-        application.readiness.drain()
-        application.log.info("draining", seconds=settings.drain_delay)
+    def renew(files: Files) -> object:
+        renewed = assemble(settings, prepare(settings, files), application.common)
+        if settings.front == "wsgi":
+            from server.app import publish  # the other front does without Flask
 
-    DrainingStop(server, drain, settings.drain_delay)
+            return publish(renewed)
+        from server.front import Front
+
+        return Front(renewed)
+
+    Supervisor(server, application, renew, MetricFiles(os.environ.get("PROMETHEUS_MULTIPROC_DIR")))
+    atexit.register(remove_status, os.getpid())
 
 
 def pre_fork(server: Any, worker: Any) -> None:  # noqa: ANN401, ARG001
     """Let the workers share as much memory as can be."""
     settle()
-
-
-def child_exit(server: Any, worker: Any) -> None:  # noqa: ANN401, ARG001
-    """Take a dead worker's gauges out of the sums; its counters stay, so that no counter goes down."""
-    shares = getattr(worker, "shares", None)
-    if shares is not None:
-        shares.forget(worker.age)
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

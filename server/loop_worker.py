@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import sys
+import threading
 import time
 from typing import Any, Final, cast
 
@@ -12,14 +14,22 @@ from gunicorn.workers.base import Worker
 from server.accepting import Acceptor, Held, Shares
 from server.connection import Connection
 from server.front import Front
+from server.handover import Handover
+from server.worker import STUCK
 
 TICK: Final = 1.0  # seconds between two looks at the master and at connections that are idle
+LAST_MOMENT: Final = 0.5  # seconds for threads to end with the worker
 
 
 class LoopWorker(Worker):
-    """Serves the front that is its application until it is told to stop, then what was asked before that."""
+    """Serves the front that is its application until it is told to stop, then what was asked before that.
+
+    It ends by itself after its share of requests, or when a prediction does not end. Where others go on, they get its
+    idle connections.
+    """
 
     shares = Shares()  # one, before the fork: Gunicorn makes its workers itself
+    handover = Handover()
 
     def init_signals(self) -> None:
         """Leave the signals to the loop."""
@@ -29,10 +39,16 @@ class LoopWorker(Worker):
     def run(self) -> None:
         """Serve."""
         self._grace = float(self.cfg.graceful_timeout)
+        self._front = cast("Front", self.wsgi)  # what Gunicorn takes for WSGI is what `server.asgi` made
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(self._serve())
+            stuck = runner.run(self._serve())
+        self._front.close()
+        if stuck or _threads_run_on():
+            sys.stdout.flush()
+            os._exit(STUCK if stuck else 0)  # to wait for these threads would be to wait for ever
 
-    async def _serve(self) -> None:
+    async def _serve(self) -> bool:
+        """Serve to the end; tell whether a prediction is stuck."""
         loop, stopping = asyncio.get_running_loop(), asyncio.Event()
         connections: Held[Connection] = Held(self.shares, self.age)
         loop.add_signal_handler(signal.SIGTERM, stopping.set)
@@ -40,20 +56,28 @@ class LoopWorker(Worker):
             loop.add_signal_handler(number, self._stop_at_once, stopping)
         loop.add_signal_handler(signal.SIGUSR1, self.log.reopen_files)
 
-        front = cast("Front", self.wsgi)  # what Gunicorn takes for WSGI is what `server.asgi` made
-
         def connect() -> Connection:
-            return Connection(front, connections)
+            return Connection(self._front, connections)
 
         listeners = [cast("Any", each).sock for each in self.sockets]  # Gunicorn wraps them
         acceptors = [Acceptor(listener, connect, connections) for listener in listeners]
-        while not stopping.is_set() and os.getppid() == self.ppid:
+        self.handover.listen(acceptors[0].adopt)
+        stuck = 0
+        while not (stopping.is_set() or stuck) and os.getppid() == self.ppid:
             self._look_after(connections)
+            if self._front.asked >= self.max_requests:
+                break
+            stuck = self._front.overdue()
             await _wait(stopping, TICK)
+        if stuck:
+            self._front.application.log.error("worker_stuck", predictions=stuck)
         connections.leave()
+        self.handover.stop()
+        ends = self._front.application.common.readiness.draining or self._grace == 0 or os.getppid() != self.ppid
         for acceptor in acceptors:
-            await acceptor.stop()
-        await self._finish(connections)
+            await acceptor.stop(for_good=ends)
+        await self._finish(connections, ends=ends)
+        return stuck > 0
 
     def _stop_at_once(self, stopping: asyncio.Event) -> None:
         self._grace = 0.0
@@ -67,17 +91,20 @@ class LoopWorker(Worker):
             if connection.close_at is not None and now >= connection.close_at:
                 connection.expire()
 
-    async def _finish(self, connections: Held[Connection]) -> None:
-        """Answer what was asked, for as long as the grace lasts, and close."""
-        for connection in connections:
-            connection.drain()
+    async def _finish(self, connections: Held[Connection], *, ends: bool) -> None:
+        """Answer what was asked while the grace lasts; close what is idle if the server `ends`, else give it away."""
+        if ends:
+            for connection in connections:
+                connection.drain()
         end = time.monotonic() + self._grace
         while connections and time.monotonic() < end:
             self._look_after(connections)
+            if not ends:
+                for connection in connections:
+                    connection.hand_over(self.handover.give)
             await asyncio.sleep(0.02)
         for connection in connections:
             connection.expire()
-        cast("Front", self.wsgi).close()
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
@@ -86,3 +113,12 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
     except TimeoutError:
         return
+
+
+def _threads_run_on() -> bool:
+    """Tell whether threads do not end that would keep the process from its end."""
+    end = time.monotonic() + LAST_MOMENT
+    others = [each for each in threading.enumerate() if not each.daemon and each is not threading.main_thread()]
+    for thread in others:
+        thread.join(max(0.0, end - time.monotonic()))
+    return any(thread.is_alive() for thread in others)

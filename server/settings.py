@@ -168,6 +168,25 @@ class Settings:
     drain_delay: float = _setting(
         0.0, seconds(0), "Seconds that we go on answering, not ready, before we stop listening."
     )
+    max_requests: int = _setting(
+        0, integer(0), "Requests after which a worker is replaced by a fresh one, against memory that grows; 0: never."
+    )
+    max_requests_jitter: int = _setting(
+        0, integer(0), "Up to so many requests more, at random for each worker, so that not all are replaced at once."
+    )
+    max_crashes: int = _setting(
+        5,
+        integer(1),
+        "Crashes of workers within a minute after which the server is not ready, until they are fewer again.",
+    )
+    trial_timeout: float = _setting(
+        120.0,
+        seconds(1),
+        "Seconds in which a model must have been loaded and tried, by a process of its own.",
+    )
+    trial_memory: int = _setting(
+        0, integer(0), "Bytes of memory that the process which tries a model may take; 0: what is free."
+    )
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:

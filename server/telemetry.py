@@ -1,11 +1,12 @@
-"""The catalogue of metrics and log events, and the metrics of one application.
+"""The catalogue of metrics and log events, and the metrics of one server.
 
 Prometheus' client reads `PROMETHEUS_MULTIPROC_DIR` by itself: with it, the numbers of all workers are added up from
 its files, and those of a worker that died stay; without it, one process counts for itself.
 """
 
+import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -13,9 +14,13 @@ from typing import Final
 import prometheus_client
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
+from server.metric_files import MetricFiles
 from server.rendering import Tally
+from server.scoreboard import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,20 @@ MODEL_INFO: Final = Metric(
     "Always 1; its labels name the model and the libraries that serve it.",
     ("name", "version", "digest", "engine", "python", "sklearn", "numpy", "brinery"),
 )
-METRICS: Final = (REQUESTS, LATENCY, IN_FLIGHT, REJECTED, PREDICTIONS, ROWS, MODEL_LATENCY, MODEL_INFO)
+WORKER_STARTS: Final = Metric("brinery_worker_starts_total", "counter", "Worker processes started.")
+WORKER_CRASHES: Final = Metric(
+    "brinery_worker_crashes_total",
+    "counter",
+    "Workers that ended otherwise than they should: by a signal, a status, or since a prediction was stuck.",
+    ("cause",),
+)
+RELOADS: Final = Metric(
+    "brinery_reloads_total", "counter", "Reloads of the bundle, by result: succeeded or failed.", ("result",)
+)
+METRICS: Final = (
+    *(REQUESTS, LATENCY, IN_FLIGHT, REJECTED, PREDICTIONS, ROWS, MODEL_LATENCY, MODEL_INFO),
+    *(WORKER_STARTS, WORKER_CRASHES, RELOADS),
+)
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 
@@ -80,14 +98,21 @@ EVENTS: Final[Mapping[str, str]] = {
     "version_mismatch": "The model was pickled by another minor release of scikit-learn, and is served as asked.",
     "engine_refused": "The compiled engine did not answer as the estimator does; the pickle itself serves.",
     "draining": "The server was asked to stop; it is not ready and goes on answering for the drain delay.",
+    "reload_started": "The server was asked to reload the bundle; a process of its own tries it.",
+    "reload_failed": "The bundle cannot be served; the model before it goes on.",
+    "worker_crashed": "A worker ended otherwise than it should; its requests are lost, and another one starts.",
+    "worker_stuck": "A prediction did not end by its deadline; its worker ends as soon as the others are answered.",
+    "unstable": "Workers crash again and again: the server is not ready, and starts them more slowly.",
+    "stable": "Workers no longer crash: the server is ready again.",
 }
 
 
 class Telemetry:
-    """The metrics of one application; every method is safe to call from several threads."""
+    """The metrics of one server, whichever model it serves; every method is safe to call from several threads."""
 
-    def __init__(self, model_info: Mapping[str, str]) -> None:
+    def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._files = MetricFiles(os.environ.get("PROMETHEUS_MULTIPROC_DIR"))
         self._requests = _counter(REQUESTS, self._registry)
         self._latency = _histogram(LATENCY, self._registry)
         self.in_flight = Gauge(IN_FLIGHT.name, IN_FLIGHT.help, registry=self._registry, multiprocess_mode="livesum")
@@ -95,10 +120,9 @@ class Telemetry:
         self._predictions = _counter(PREDICTIONS, self._registry)
         self._rows = _histogram(ROWS, self._registry)
         self._model_latency = _histogram(MODEL_LATENCY, self._registry)
-        info = Gauge(
+        self._info = Gauge(
             MODEL_INFO.name, MODEL_INFO.help, MODEL_INFO.labels, registry=self._registry, multiprocess_mode="livemax"
         )
-        self._info = info.labels(**model_info)
         # Finding a child by its labels costs as much as counting; the children of one model and its routes are few.
         self._request = lru_cache(maxsize=1024)(self._requests.labels)
         self._prediction = lru_cache(maxsize=4096)(self._predictions.labels)
@@ -122,21 +146,47 @@ class Telemetry:
             self._rows.observe(rows)
             self._model_latency.observe(seconds)
 
-    def expose(self, accept: str) -> tuple[str, bytes]:
-        """Give the media type and the text of the metrics page: Prometheus' format, or OpenMetrics if accepted."""
-        self._info.set(1)  # set by whoever answers: a worker's own file exists only after its fork
+    def expose(self, accept: str, model_info: Mapping[str, str], record: Record) -> tuple[str, bytes]:
+        """Give the media type and the text of the metrics page: Prometheus' format, or OpenMetrics if accepted.
+
+        `model_info` are the labels of the model that is served, `record` is what the master counted.
+        """
+        # Set by whoever answers: the file of a worker, and of its model, exists only after its fork.
+        self._info.labels(**model_info).set(1)
         encode, media_type = choose_encoder(accept)
         registry = CollectorRegistry()
-        try:
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        except ValueError:  # no folder of several processes: this one counts for itself
-            registry = self._registry
-        return media_type, encode(registry)
+        registry.register(_Books(record))
+        with self._files.reading():
+            try:
+                MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            except ValueError:  # no folder of several processes: this one counts for itself
+                registry.register(self._registry)
+            return media_type, encode(registry)
+
+
+class _Books(Collector):
+    """What the master counted, as Prometheus' client collects it."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        record = self._record
+        yield _family(WORKER_STARTS, {(): record.starts})
+        yield _family(WORKER_CRASHES, {(cause,): count for cause, count in record.crashes.items()})
+        yield _family(RELOADS, {("succeeded",): record.reloads_succeeded, ("failed",): record.reloads_failed})
 
 
 def known_method(method: str) -> str:
     """Give a method as metrics and logs name it: a caller's own invention is `other`."""
     return method if method in METHODS else "other"
+
+
+def _family(metric: Metric, counts: Mapping[tuple[str, ...], int]) -> CounterMetricFamily:
+    family = CounterMetricFamily(metric.name.removesuffix("_total"), metric.help, labels=metric.labels)
+    for labels, count in counts.items():
+        family.add_metric(labels, count)
+    return family
 
 
 def _counter(metric: Metric, registry: CollectorRegistry) -> prometheus_client.Counter:

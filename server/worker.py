@@ -1,12 +1,11 @@
-"""What we add to Gunicorn: a boot that ends with a sentence, and a stop that drains first."""
+"""What we add to Gunicorn: a boot that ends with a sentence, and what its threads do not do."""
 
 import contextlib
 import inspect
 import os
 import selectors
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ from server.exchange import raw_answer
 
 # Gunicorn's own status for an application that cannot start: its master gives up instead of trying again for ever.
 REFUSED: Final = Arbiter.WORKER_BOOT_ERROR
+STUCK: Final = 70  # a worker's own: a prediction did not end (EX_SOFTWARE of sysexits.h)
 
 
 @contextlib.contextmanager
@@ -98,29 +98,3 @@ def _refusal(error: BaseException) -> RequestError:
     if isinstance(error, LimitRequestHeaders):
         return HeadersTooLarge("The request's headers are too many or too long; send fewer or shorter ones.")
     return MalformedRequest("The request is not well-formed HTTP/1.1; look at its first line and its headers.")
-
-
-class DrainingStop:
-    """Makes SIGTERM drain first: the arbiter stops `seconds` after it, and until then everything goes on.
-
-    The moment is looked for each time that the arbiter looks after its workers, at least once a second.
-    """
-
-    def __init__(self, arbiter: Any, drain: Callable[[], None], seconds: float) -> None:  # noqa: ANN401
-        self._stop, self._manage_workers = arbiter.handle_term, arbiter.manage_workers
-        self._drain, self._seconds = drain, seconds
-        self._until: float | None = None
-        arbiter.handle_term, arbiter.manage_workers = self.handle_term, self.manage_workers
-
-    def handle_term(self) -> None:
-        """Start to drain; asked a second time, stop at once."""
-        if self._until is not None:
-            self._stop()
-        self._until = time.monotonic() + self._seconds
-        self._drain()
-
-    def manage_workers(self) -> None:
-        """Stop when the time has come, and otherwise look after the workers as always."""
-        if self._until is not None and time.monotonic() >= self._until:
-            self._stop()
-        self._manage_workers()

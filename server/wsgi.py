@@ -2,9 +2,10 @@
 
 import os
 
-from server.app import create_app
+from server.app import publish
+from server.launch import launch
 from server.settings import Settings
 from server.worker import exit_if_refused
 
 with exit_if_refused():
-    app = create_app(Settings.from_environ(os.environ))
+    app = publish(launch(Settings.from_environ(os.environ)))

@@ -26,11 +26,14 @@ def health_routes(model: Model, readiness: Readiness) -> Sequence[Route]:
         if readiness.draining:
             msg = "The server is about to stop; send requests to another one."
             raise NotReady(msg)
+        if readiness.unstable:
+            msg = "The server's workers crash again and again, its log says how; send requests to another one."
+            raise NotReady(msg)
         return Response(200, READY)
 
     def health(request: Request) -> Response:
         check_accepts(request.headers.get("Accept", ""))
-        server = "draining" if readiness.draining else "ready"
+        server = "draining" if readiness.draining else "unstable" if readiness.unstable else "ready"
         report = {
             "status": server,
             "components": {

@@ -3,6 +3,7 @@
 import functools
 import platform
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -12,15 +13,16 @@ from server.exchange import Request, Response, Route
 from server.model import Model
 from server.negotiation import check_accepts
 from server.openapi import parameter_schema
+from server.scoreboard import Record, Scoreboard
 
 
-def info_routes(model: Model) -> Sequence[Route]:
-    """Make the route that says what is served."""
+def info_routes(model: Model, scoreboard: Scoreboard) -> Sequence[Route]:
+    """Make the route that says what is served, and how the last reload ended."""
     body = orjson.dumps(info(model))
 
     def get(request: Request) -> Response:
         check_accepts(request.headers.get("Accept", ""))
-        return Response(200, body)
+        return Response(200, body[:-1] + b',"reload":' + orjson.dumps(_reloads(scoreboard.read())) + b"}")
 
     return [Route("/api/info", {"GET": get})]
 
@@ -56,6 +58,20 @@ def info(model: Model) -> dict[str, Any]:
             ],
             "answer": model.outputs.form.value,
             "outputs": [{"name": each.name, "labels": list(each.labels)} for each in model.outputs.outputs],
+        },
+    }
+
+
+def _reloads(record: Record) -> dict[str, Any]:
+    last = record.last_reload
+    return {
+        "succeeded": record.reloads_succeeded,
+        "failed": record.reloads_failed,
+        "last": last
+        and {
+            "result": "succeeded" if last.succeeded else "failed",
+            "at": datetime.fromtimestamp(last.at, tz=UTC).isoformat(timespec="milliseconds"),
+            "reason": last.reason or None,
         },
     }
 

@@ -1,16 +1,18 @@
 """`GET /metrics`: Prometheus' page, right across all workers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from server.exchange import Request, Response, Route
+from server.scoreboard import Scoreboard
 from server.telemetry import Telemetry
 
 
-def metrics_routes(telemetry: Telemetry) -> Sequence[Route]:
-    """Make the route of the metrics."""
+def metrics_routes(telemetry: Telemetry, model_info: Mapping[str, str], scoreboard: Scoreboard) -> Sequence[Route]:
+    """Make the route of the metrics; `model_info` are the labels of the model that is served."""
 
     def get(request: Request) -> Response:
-        media_type, body = telemetry.expose(request.headers.get("Accept", ""))
+        accept = request.headers.get("Accept", "")
+        media_type, body = telemetry.expose(accept, model_info, scoreboard.read())
         return Response(200, body, media_type)
 
     return [Route("/metrics", {"GET": get}, blocking=True)]

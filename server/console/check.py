@@ -5,12 +5,11 @@ from pathlib import Path
 import orjson
 import sklearn
 
-from server.application import example_of
-from server.bundle import is_other_version, read_bundle
-from server.model import Model, make_model
+from server.bundle import is_other_version, read_files
+from server.launch import tried
+from server.model import Model
 from server.outputs import Form
 from server.parameter import Kind, Parameter
-from server.predictor import Predictor
 from server.settings import Settings
 
 SHOWN_LABELS = 5
@@ -18,11 +17,10 @@ SHOWN_LABELS = 5
 
 def check(folder: Path, settings: Settings) -> str:
     """Say in some lines what the bundle in `folder` would serve; raise `BundleError` with all that is wrong."""
-    bundle = read_bundle(folder, allow_other_version=settings.version_mismatch == "warn")
-    model = make_model(bundle, settings)
-    answer = example_of(Predictor(model, max_rows=settings.max_rows), model)
-    other = is_other_version(bundle.sklearn_version)
-    sizes = ", ".join(f"{name} {_size(size)}" for name, size in (bundle.sizes or {}).items())
+    prepared = tried(settings, read_files(folder))
+    model = prepared.model
+    other = is_other_version(model.sklearn_version)
+    sizes = ", ".join(f"{name} {_size(size)}" for name, size in model.sizes.items())
     cost = model.engine.cost
     width = max(len(parameter.name) for parameter in model.signature.parameters)
     lines = [
@@ -30,7 +28,7 @@ def check(folder: Path, settings: Settings) -> str:
         f"  files       {sizes}",
         f"  digest      {model.identity.digest}",
         f"  estimator   {model.estimator_class}",
-        f"  pickled by  scikit-learn {bundle.sklearn_version or '(it does not say)'}; {sklearn.__version__} runs here",
+        f"  pickled by  scikit-learn {model.sklearn_version or '(it does not say)'}; {sklearn.__version__} runs here",
         *(["  beware      another minor release of scikit-learn may answer differently"] if other else []),
         f"  engine      {_say_engine(model)}",
         f"  a row takes {cost.first_row * 1e6:.0f} us alone, each other of a batch {cost.further_row * 1e6:.1f} us",
@@ -38,7 +36,7 @@ def check(folder: Path, settings: Settings) -> str:
         *(f"    {each.name:{width}}  {_say(each)}" for each in model.signature.parameters),
         f"  answer      {_say_answer(model)}",
         "  a request   " + orjson.dumps(model.signature.example()).decode(),
-        "  its answer  " + orjson.dumps(answer).decode(),
+        "  its answer  " + orjson.dumps(prepared.example_answer).decode(),
         "It can be served.",
     ]
     return "\n".join(lines)

@@ -11,7 +11,7 @@ import pytest
 from werkzeug.test import Client
 
 from server.app import create_app
-from server.application import Application, assemble
+from server.application import Application, assemble, prepare
 from server.bundle import Bundle
 from server.front import Front
 from server.settings import Settings
@@ -126,7 +126,7 @@ class Fronts:
         """Start an application, and give a client of it."""
         if self._loop is None:
             return Client(create_app(settings, bundle=bundle))
-        return Client(OnLoop(Front(assemble(settings, bundle=bundle)), self._loop))
+        return Client(OnLoop(Front(assemble(settings, prepare(settings, bundle))), self._loop))
 
 
 def application_of(client: Client) -> Application:

@@ -20,7 +20,7 @@ def client() -> Client:
 
 def drain(client: Client) -> None:
     """Ask the application to get ready for its end, as the server's stop does."""
-    application_of(client).readiness.drain()
+    application_of(client).common.readiness.drain()
 
 
 def test_a_started_server_is_live_and_ready(client: Client) -> None:

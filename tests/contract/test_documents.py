@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV2SpecValidator, OpenAPIV31SpecValidator
 
-from server.application import example_of
+from server.application import prepare
+from server.bundle import Bundle
 from server.openapi import openapi_document
 from server.outputs import Form, Output, Outputs
-from server.predictor import Predictor
 from server.swagger import swagger_document
 from tests.contract.test_accepts_iff_schema import models
-from tests.models import estimators, fake_model, real_model
+from tests.models import estimators, fake_model
 from tests.models import settings as make_settings
 
 # The validator of documents takes any member called `$ref` for a reference, even where it is a field's name.
@@ -52,8 +52,8 @@ def test_generated_documents_are_valid(model: Any, some: Outputs, root_path: str
 @pytest.mark.parametrize("name", list(estimators()))
 def test_documents_of_a_model_are_valid(name: str) -> None:
     """The documents of a fitted estimator are valid, can be written as JSON, and carry the model's own answer."""
-    model = real_model(estimators()[name])
-    answer = example_of(Predictor(model, max_rows=1), model)
+    prepared = prepare(make_settings(), Bundle("real", estimators()[name]))
+    model, answer = prepared.model, prepared.example_answer
     openapi = orjson.loads(orjson.dumps(openapi_document(model, make_settings(), answer)))
     swagger = orjson.loads(orjson.dumps(swagger_document(model, make_settings(), answer)))
     OpenAPIV31SpecValidator(openapi).validate()

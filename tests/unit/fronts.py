@@ -6,11 +6,10 @@ from typing import Any, Final
 
 import structlog
 
-from server.admission import Readiness
-from server.application import Application
+from server.application import Application, Common
 from server.exchange import Exchange, Request, Response, Route
 from server.front import Front
-from server.telemetry import MODEL_INFO, Telemetry
+from server.telemetry import Telemetry
 from tests.models import FakeEvaluator, fake_model, settings
 
 PATIENCE: Final = 30  # seconds for what should take none
@@ -58,9 +57,9 @@ def fake_front(*, serial: bool = False, gate: Callable[[], None] = lambda: None,
         Route("/predict", {"POST": predict}),
     ]
     log = structlog.wrap_logger(None, processors=[_drop], wrapper_class=structlog.BoundLogger)
-    telemetry = Telemetry(dict.fromkeys(MODEL_INFO.labels, "x"))
+    telemetry = Telemetry()
     exchange = Exchange(made, model.identity, telemetry, log)
-    return Front(Application(made, model, exchange, {"all": routes}, Readiness(), log))
+    return Front(Application(made, model, exchange, {"all": routes}, Common(telemetry), log))
 
 
 def _drop(*_: object) -> Any:

@@ -416,7 +416,7 @@ def test_kept_connections_end_while_the_server_is_not_ready(wire: Wire) -> None:
     """In the delay before a stop each answer ends its connection, so that callers go elsewhere without a loss."""
     wire.send(LIVE)
     assert "connection" not in wire.answers()[0].headers
-    wire.connection._front.application.readiness.drain()
+    wire.connection._front.application.common.readiness.drain()
     wire.send(LIVE)
     assert wire.answers(2)[-1].headers["connection"] == "close"
     assert wire.closed

@@ -10,6 +10,7 @@ import structlog
 from server.errors import FieldError, InvalidInput, MethodNotAllowed, NotReady, PredictionError
 from server.exchange import Exchange, Request, Response, Route
 from server.model import Identity
+from server.scoreboard import Record
 from server.telemetry import EVENTS, MODEL_INFO, Telemetry
 from tests.models import settings
 
@@ -22,7 +23,7 @@ class World:
 
     def __init__(self, identity: Identity | None = None, **given: Any) -> None:
         self.lines: list[Mapping[str, Any]] = []
-        self.telemetry = Telemetry(dict.fromkeys(MODEL_INFO.labels, "x"))
+        self.telemetry = Telemetry()
         log = structlog.wrap_logger(None, processors=[self._keep], wrapper_class=structlog.BoundLogger)
         identity = identity or Identity("Crime é", 2, "sha256:0")
         self.exchange = Exchange(settings(**given), identity, self.telemetry, log)
@@ -137,7 +138,7 @@ def test_problems(error: Exception, status: int, lines: int) -> None:
         assert (line["event"], line["level"], line["request_id"]) == ("request_failed", "error", "id-1")
         assert line["raised"][-1].startswith("test_exchange.py:")
         assert "secret" not in str(line)
-    page = world.telemetry.expose("")[1].decode()
+    page = world.telemetry.expose("", dict.fromkeys(MODEL_INFO.labels, "x"), Record())[1].decode()
     assert "brinery_rejected_total{" in page
     assert "brinery_http_requests_in_flight 0.0" in page
 

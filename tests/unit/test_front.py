@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from server.application import assemble
+from server.application import assemble, prepare
 from server.bundle import Bundle
 from server.errors import MalformedRequest
 from server.exchange import READ_ON_FACTOR, Response
@@ -65,8 +65,8 @@ def test_what_blocks_has_threads_of_its_own() -> None:
 
 def test_the_real_routes_that_block() -> None:
     """Metrics and assets are read on threads, every other GET is answered on the loop."""
-    bundle = Bundle("tree", tree(), digest="sha256:0")
-    front = Front(assemble(settings(log_level="error"), bundle=bundle))
+    made, bundle = settings(log_level="error"), Bundle("tree", tree(), digest="sha256:0")
+    front = Front(assemble(made, prepare(made, bundle)))
     rules = [route.rule for some in front.application.routes.values() for route in some if "GET" in route.endpoints]
     answers = {rule: ask(front, "GET", rule) for rule in rules}
     assert {done(answer).status for answer in answers.values()} == {200, 307}

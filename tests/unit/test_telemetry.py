@@ -1,12 +1,14 @@
-"""The catalogue of metrics, and the metrics of one application."""
+"""The catalogue of metrics, and the metrics of one server."""
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from server.scoreboard import Record
 from server.telemetry import EVENTS, METRICS, MODEL_INFO, Telemetry
 
 INFO = dict.fromkeys(MODEL_INFO.labels, "x")
+RECORD = Record(starts=3, crashes={"SIGKILL": 2}, reloads_succeeded=5, reloads_failed=1)
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +19,7 @@ def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def samples(telemetry: Telemetry) -> dict[tuple[str, tuple[str, ...]], float]:
     """Give every sample of the page by its name and the values of its labels, sorted."""
-    page = telemetry.expose("")[1].decode()
+    page = telemetry.expose("", INFO, RECORD)[1].decode()
     return {
         (sample.name, tuple(sorted(sample.labels.values()))): sample.value
         for family in text_string_to_metric_families(page)
@@ -27,7 +29,7 @@ def samples(telemetry: Telemetry) -> dict[tuple[str, tuple[str, ...]], float]:
 
 def used() -> Telemetry:
     """Make metrics of which each was counted."""
-    telemetry = Telemetry(INFO)
+    telemetry = Telemetry()
     telemetry.in_flight.inc()
     telemetry.answered("/api/predict", "POST", 200, 0.002)
     telemetry.answered("unmatched", "BREW", 404, 0.1)
@@ -50,9 +52,18 @@ def test_counts() -> None:
     assert found["brinery_model_info", ("x",) * 8] == 1
 
 
+def test_counts_of_the_master() -> None:
+    """What the master counted stands on every worker's page."""
+    found = samples(used())
+    assert found["brinery_worker_starts_total", ()] == 3
+    assert found["brinery_worker_crashes_total", ("SIGKILL",)] == 2
+    assert found["brinery_reloads_total", ("succeeded",)] == 5
+    assert found["brinery_reloads_total", ("failed",)] == 1
+
+
 def test_page_is_as_in_the_catalogue() -> None:
     """Each metric on the page has the catalogue's name, kind, help and labels, and none is missing."""
-    page = used().expose("")[1].decode()
+    page = used().expose("", INFO, RECORD)[1].decode()
     families = {family.name: family for family in text_string_to_metric_families(page)}
     families = {name: family for name, family in families.items() if not name.endswith("_created")}
     assert set(families) == {metric.name.removesuffix("_total") for metric in METRICS}
@@ -80,17 +91,17 @@ def test_events_are_described() -> None:
 
 def test_openmetrics() -> None:
     """Whoever accepts OpenMetrics gets it."""
-    media_type, page = used().expose("application/openmetrics-text; version=1.0.0")
+    media_type, page = used().expose("application/openmetrics-text; version=1.0.0", INFO, RECORD)
     assert media_type.startswith("application/openmetrics-text")
     assert list(parse_openmetrics(page.decode()))  # type: ignore[no-untyped-call]
 
 
 def test_plain_text() -> None:
     """Whoever says nothing gets Prometheus' text."""
-    assert used().expose("")[0].startswith("text/plain")
+    assert used().expose("", INFO, RECORD)[0].startswith("text/plain")
 
 
 def test_applications_do_not_share() -> None:
     """Two applications in one process count for themselves."""
     used()
-    assert ("brinery_rejected_total", ("invalid-input",)) not in samples(Telemetry(INFO))
+    assert ("brinery_rejected_total", ("invalid-input",)) not in samples(Telemetry())

@@ -1,6 +1,5 @@
-"""A boot that ends with a sentence, and a stop that drains first."""
+"""A boot that ends with a sentence."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,76 +8,7 @@ import pytest
 from gunicorn.config import Config
 
 from server.errors import BundleError, StartError
-from server.worker import REFUSED, DrainingStop, exit_if_refused
-
-
-class FakeArbiter:
-    """Notes what it is asked; its own stop ends the loop, as Gunicorn's does."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def handle_term(self) -> None:
-        self.asked.append("stop")
-        raise StopIteration
-
-    def manage_workers(self) -> None:
-        self.asked.append("look")
-
-
-class Drained:
-    """An arbiter with a draining stop, and a clock that stands until it is moved."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-        self.arbiter = FakeArbiter()
-        self.now, self.drained = 100.0, 0
-        monkeypatch.setattr(time, "monotonic", lambda: self.now)
-        DrainingStop(self.arbiter, self.drain, seconds)
-
-    def drain(self) -> None:
-        self.drained += 1
-
-
-@pytest.fixture
-def drained(monkeypatch: pytest.MonkeyPatch) -> Drained:
-    """Give an arbiter that drains for five seconds."""
-    return Drained(monkeypatch, 5)
-
-
-def test_workers_are_looked_after(drained: Drained) -> None:
-    """Until it is asked to stop, the arbiter does what it always does."""
-    drained.arbiter.manage_workers()
-    assert (drained.arbiter.asked, drained.drained) == (["look"], 0)
-
-
-def test_drains_first(drained: Drained) -> None:
-    """Asked to stop, it drains at once, goes on until the time has come, and stops then."""
-    drained.arbiter.handle_term()
-    assert drained.drained == 1
-    drained.now += 4.9
-    drained.arbiter.manage_workers()
-    assert drained.arbiter.asked == ["look"]
-    drained.now += 0.2
-    with pytest.raises(StopIteration):
-        drained.arbiter.manage_workers()
-    assert drained.arbiter.asked == ["look", "stop"]
-
-
-def test_asked_twice(drained: Drained) -> None:
-    """Asked a second time, it stops at once."""
-    drained.arbiter.handle_term()
-    with pytest.raises(StopIteration):
-        drained.arbiter.handle_term()
-    assert (drained.arbiter.asked, drained.drained) == (["stop"], 1)
-
-
-def test_without_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a delay it stops as soon as it looks after its workers."""
-    drained = Drained(monkeypatch, 0)
-    drained.arbiter.handle_term()
-    with pytest.raises(StopIteration):
-        drained.arbiter.manage_workers()
-    assert drained.drained == 1
+from server.worker import REFUSED, exit_if_refused
 
 
 @pytest.mark.parametrize("error", [StartError("No."), BundleError("No.", "Nor that.")], ids=["start", "bundle"])

@@ -1,0 +1,57 @@
+"""Where a server that runs on this machine says who it is and how its reloads ended: for `brinery reload`.
+
+One file in the folder for temporary files for each port. Only its owner's word is taken: other users may write there
+too.
+"""
+
+import contextlib
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import orjson
+
+from server.errors import FileError
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A server's master: its process id, whether it reloads, how many reloads have ended, and why the last failed."""
+
+    pid: int
+    reloading: bool = False
+    reloads: int = 0
+    failure: str | None = None
+
+
+class StatusFile:
+    """The file of the server on a port."""
+
+    def __init__(self, port: int) -> None:
+        self._path = Path(tempfile.gettempdir()) / f"brinery-{port}.json"
+
+    def write(self, status: Status) -> None:
+        """Replace the status; a folder that cannot be written to costs no more than the file."""
+        with contextlib.suppress(OSError):
+            descriptor, name = tempfile.mkstemp(prefix=f"{self._path.name}.", dir=self._path.parent)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(orjson.dumps(asdict(status)))
+            Path(name).replace(self._path)
+
+    def read(self) -> Status:
+        """Give the status; raise `FileError` where there is none that can be trusted."""
+        try:
+            with os.fdopen(os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+                if os.fstat(file.fileno()).st_uid != os.getuid():
+                    msg = f"{self._path} belongs to another user; ask for the reload as the user who runs the server."
+                    raise FileError(msg)
+                return Status(**orjson.loads(file.read()))
+        except (OSError, ValueError, TypeError):
+            msg = f"No server of this user says in {self._path} that it runs; give the port that it listens on."
+            raise FileError(msg) from None
+
+    def remove(self) -> None:
+        """Forget the server."""
+        with contextlib.suppress(OSError):
+            self._path.unlink()

@@ -1,0 +1,243 @@
+"""What the master does beside Gunicorn's own work: its arbiter is replaced here, processes are real."""
+
+import faulthandler
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from server.application import Application, Common, assemble, prepare
+from server.bundle import Bundle, Files
+from server.metric_files import MetricFiles
+from server.supervisor import Supervisor
+from tests.models import settings, tree
+
+PICKLES = Path(__file__).resolve().parents[2] / "pickles"
+PATIENCE = 30.0
+
+
+class FakeWorker:
+    """A worker as the arbiter holds it; it has begun."""
+
+    age = 1
+
+    def __init__(self) -> None:
+        self.tmp = SimpleNamespace(close=lambda: None, last_update=lambda: 0.0)
+
+
+class FakeArbiter:
+    """Notes what it is asked; its own stop ends the loop, as Gunicorn's does. Its workers are children that wait."""
+
+    def __init__(self, workers: int = 2) -> None:
+        self.asked: list[str] = []
+        self.num_workers, self.reexec_pid = workers, 0
+        self.WORKERS: dict[int, Any] = {}
+        self.app = SimpleNamespace(callable="old")
+
+    def handle_term(self) -> None:
+        self.asked.append("stop")
+        raise StopIteration
+
+    def handle_hup(self) -> None:
+        raise AssertionError
+
+    def reap_workers(self) -> None:
+        raise AssertionError
+
+    def spawn_worker(self) -> int:
+        pid = os.fork()
+        if pid == 0:
+            faulthandler.disable()
+            signal.pause()
+            os._exit(0)
+        self.WORKERS[pid] = FakeWorker()
+        return pid
+
+    def manage_workers(self) -> None:
+        self.asked.append("look")
+        while len(self.WORKERS) < self.num_workers:
+            self.spawn_worker()
+
+
+class World:
+    """An arbiter under supervision, and a clock that goes on with the real one unless it is moved."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, **given: Any) -> None:
+        self.skipped = 0.0
+        real = time.monotonic
+        monkeypatch.setattr(time, "monotonic", lambda: real() + self.skipped)
+        monkeypatch.setattr("tempfile.tempdir", str(folder))
+        made = settings(log_level="error", **given)
+        self.arbiter = FakeArbiter()
+        self.application: Application = assemble(made, prepare(made, Bundle("tree", tree(), digest="sha256:0")))
+        self.renewed: list[Files] = []
+        Supervisor(self.arbiter, self.application, self.renew, MetricFiles(None))
+
+    @property
+    def common(self) -> Common:
+        return self.application.common
+
+    def renew(self, files: Files) -> object:
+        self.renewed.append(files)
+        return "new"
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Do what the arbiter's loop does until something holds."""
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < end
+            self.arbiter.reap_workers()
+            self.arbiter.manage_workers()
+            time.sleep(0.005)
+
+    def close(self) -> None:
+        for pid in self.arbiter.WORKERS:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+MakeWorld = Callable[..., World]
+
+
+@pytest.fixture
+def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[MakeWorld]:
+    """Make a supervised arbiter with settings."""
+    worlds: list[World] = []
+
+    def world(**given: Any) -> World:
+        worlds.append(World(monkeypatch, tmp_path, **given))
+        return worlds[-1]
+
+    yield world
+    for each in worlds:
+        each.close()
+
+
+def test_workers_are_looked_after(make: MakeWorld) -> None:
+    """Until it is asked to stop, the arbiter does what it always does, and its starts are counted."""
+    world = make()
+    world.arbiter.manage_workers()
+    assert world.arbiter.asked == ["look"]
+    assert not world.common.readiness.draining
+    assert world.common.scoreboard.read().starts == 2
+
+
+def test_drains_first(make: MakeWorld) -> None:
+    """Asked to stop, it drains at once, goes on until the time has come, and stops then."""
+    world = make(drain_delay=5.0)
+    world.arbiter.handle_term()
+    assert world.common.readiness.draining
+    world.skipped += 4.5
+    world.arbiter.manage_workers()
+    assert world.arbiter.asked == ["look"]
+    world.skipped += 1
+    with pytest.raises(StopIteration):
+        world.arbiter.manage_workers()
+    assert world.arbiter.asked == ["look", "stop"]
+
+
+def test_asked_twice(make: MakeWorld) -> None:
+    """Asked a second time, it stops at once."""
+    world = make(drain_delay=5.0)
+    world.arbiter.handle_term()
+    with pytest.raises(StopIteration):
+        world.arbiter.handle_term()
+    assert world.arbiter.asked == ["stop"]
+
+
+def test_without_delay(make: MakeWorld) -> None:
+    """Without a delay it stops as soon as it looks after its workers."""
+    world = make()
+    world.arbiter.handle_term()
+    with pytest.raises(StopIteration):
+        world.arbiter.manage_workers()
+
+
+@pytest.mark.parametrize(
+    ("number", "crashes"),
+    [(signal.SIGKILL, {"SIGKILL": 1}), (signal.SIGSEGV, {"SIGSEGV": 1}), (signal.SIGTERM, {})],
+    ids=["killed", "segfault", "asked"],
+)
+def test_crashes_are_counted(make: MakeWorld, number: signal.Signals, crashes: dict[str, int]) -> None:
+    """A worker that ends by a signal is counted under its name, and replaced; who was asked to end did not crash."""
+    world = make()
+    world.arbiter.manage_workers()
+    victim, other = world.arbiter.WORKERS
+    os.kill(victim, number)
+    world.until(lambda: victim not in world.arbiter.WORKERS and len(world.arbiter.WORKERS) == 2)
+    assert other in world.arbiter.WORKERS
+    record = world.common.scoreboard.read()
+    assert (record.starts, record.crashes) == (3, crashes)
+
+
+def test_crashes_make_unstable(make: MakeWorld) -> None:
+    """Crashes again and again make the server unready and slow the starts, until a minute has passed."""
+    world = make(max_crashes=2)
+    world.arbiter.manage_workers()
+    for pid in list(world.arbiter.WORKERS):
+        os.kill(pid, signal.SIGKILL)
+    world.until(lambda: world.common.readiness.unstable)
+    world.until(lambda: len(world.arbiter.WORKERS) == 2)
+    world.skipped += 61
+    world.arbiter.manage_workers()
+    assert not world.common.readiness.unstable
+
+
+def test_reload(make: MakeWorld) -> None:
+    """A bundle that can be served is loaded and replaces the workers only after another process tried it."""
+    world = make(bundle=PICKLES)
+    world.arbiter.manage_workers()
+    old = set(world.arbiter.WORKERS)
+    world.arbiter.handle_hup()
+    world.until(lambda: world.arbiter.app.callable == "new")
+    assert [files.folder for files in world.renewed] == [PICKLES]
+    assert old < set(world.arbiter.WORKERS)
+    assert len(world.arbiter.WORKERS) == 4
+    record = world.common.scoreboard.read()
+    assert (record.reloads_succeeded, record.reloads_failed) == (1, 0)
+    assert record.last_reload is not None
+    assert record.last_reload.succeeded
+
+
+def test_reload_of_what_cannot_be_served(make: MakeWorld, tmp_path: Path) -> None:
+    """A bundle that cannot be served, or is not there, changes nothing, and the reason is noted."""
+    broken = tmp_path / "bundle"
+    broken.mkdir()
+    world = make(bundle=broken)
+    world.arbiter.manage_workers()
+    world.arbiter.handle_hup()
+    world.until(lambda: world.common.scoreboard.read().reloads_failed == 1)
+    (broken / "model.pkl").write_bytes(b"<html>")
+    world.arbiter.handle_hup()
+    world.until(lambda: world.common.scoreboard.read().reloads_failed == 2)
+    assert world.arbiter.app.callable == "old"
+    assert not world.renewed
+    assert len(world.arbiter.WORKERS) == 2
+    last = world.common.scoreboard.read().last_reload
+    assert last is not None
+    assert "model.pkl" in last.reason
+
+
+def test_a_stop_ends_a_trial(make: MakeWorld) -> None:
+    """A server that is asked to stop while it tries a bundle stops, and does not begin to serve another."""
+    world = make(bundle=PICKLES)
+    world.arbiter.handle_hup()
+    world.arbiter.manage_workers()
+    world.arbiter.handle_term()
+    with pytest.raises(StopIteration):
+        world.arbiter.manage_workers()
+    end = time.monotonic() + PATIENCE
+    while len(world.arbiter.WORKERS) == 2 and time.monotonic() < end:
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG)
+        except ChildProcessError:
+            break
+        time.sleep(0.01)
+        if not world.renewed:
+            break
+    assert not world.renewed
