@@ -41,6 +41,11 @@ test-all: $(VENV)/.test tools ## The checks that need more time than `make test`
 faults: $(VENV)/.test ## Inject every fault into the real server, also those that CI has no time for
 	$(BIN)/pytest tests/faults $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(VENV)/.test ## Throw many texts at what reads requests, bodies and pickles, others each time
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest tests/fuzz $(ARGS)
+	SCHEMATHESIS_EXAMPLES=6000 $(BIN)/pytest tests/live/test_schemathesis.py $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/.test ## Style, format, types and the direction of imports
 	$(BIN)/ruff check

@@ -11,9 +11,12 @@ def descriptors(pid: int) -> int:
 
 
 def memory(pid: int) -> int:
-    """Give the bytes of memory that a process takes, shared ones in parts (PSS)."""
+    """Give the bytes that a process has for itself, those shared with others in parts (PSS).
+
+    Without files: how much of a library is ours depends on who else on the machine has it open.
+    """
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss_Anon:"))
 
 
 def tree_of(server: Server) -> list[int]:

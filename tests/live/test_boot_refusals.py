@@ -22,11 +22,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from tests.live.bundles import small_classifier, write_bundle
-from tests.live.running import BIN, Program, Server, environ_with, free_port
+from tests.live.running import BIN, PATIENCE, Program, Server, environ_with, free_port
 
 pytestmark = pytest.mark.live
 
-SECONDS = 5
 NUMBERS = {"x0": 0, "x1": 0}
 
 
@@ -185,7 +184,7 @@ def check_refusal(*options: str | Path, **settings: object) -> str:
                 continue
         took = time.monotonic() - start
         assert program.wait() not in (0, None)
-        assert took < SECONDS
+        assert took < PATIENCE
         assert "Traceback" not in program.said
         assert program.out == []
         assert len(program.err) == 1, program.said
