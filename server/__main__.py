@@ -1,4 +1,4 @@
-"""The console: `brinery serve | check | predict | openapi | reload | settings`.
+"""The console: `brinery serve | check | predict | openapi | reload | key | settings`.
 
 What a verb needs is imported when it runs, so that `--help` and `settings` answer at once.
 """
@@ -87,6 +87,16 @@ def _parser() -> argparse.ArgumentParser:
     reload.add_argument("--timeout", type=float, default=300.0, metavar="SECONDS", help="how long to wait; 300")
     reload.set_defaults(run=_reload)
 
+    key = verbs.add_parser(
+        "key",
+        help="make an API key",
+        description="Make an API key: the key itself for the caller, and a line with its hash for the server.",
+    )
+    key.add_argument("name", metavar="NAME", help="a name for it, which the log will show")
+    key.add_argument("--scopes", default="", help="what it is for, such as predict,info; everything by default")
+    key.add_argument("--rate", default="", help="a rate of its own, such as 100/s, in the place of BRINERY_RATE_LIMIT")
+    key.set_defaults(run=_key)
+
     settings = verbs.add_parser("settings", help="print every setting with its meaning and current value")
     settings.add_argument("--markdown", action="store_true", help="as the reference page, without current values")
     settings.set_defaults(run=_settings)
@@ -134,6 +144,13 @@ def _reload(given: argparse.Namespace) -> int:
     from server.console.reload import reload
 
     print(reload(given.port or Settings.from_environ(os.environ).port, seconds=given.timeout))
+    return 0
+
+
+def _key(given: argparse.Namespace) -> int:
+    from server.console.key import key_lines
+
+    print(key_lines(given.name, given.scopes, given.rate), end="")
     return 0
 
 

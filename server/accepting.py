@@ -8,8 +8,11 @@ import asyncio
 import errno
 import mmap
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Generic, TypeVar
+
+from server.tls import GOODBYE, HANDSHAKE
 
 SLOTS: Final = 64  # more workers than these share some of them, and are told apart a little less well
 POLITE: Final = 0.002  # seconds that one who holds more leaves a connection to the others
@@ -78,10 +81,16 @@ class Held(Generic[T]):
 
 
 class Acceptor:
-    """Takes connections from one listening socket, one at a time."""
+    """Takes connections from one listening socket, one at a time; with `tls`, those that shake hands in time."""
 
-    def __init__(self, listener: socket.socket, connect: Callable[[], asyncio.Protocol], held: Held[Any]) -> None:
-        self._listener, self._connect, self._held = listener, connect, held
+    def __init__(
+        self,
+        listener: socket.socket,
+        connect: Callable[[], asyncio.Protocol],
+        held: Held[Any],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._listener, self._connect, self._held, self._tls = listener, connect, held, tls
         self._loop = asyncio.get_running_loop()
         self._later: asyncio.TimerHandle | None = None
         self._starting: set[asyncio.Task[Any]] = set()
@@ -140,6 +149,14 @@ class Acceptor:
         self._start(taken)
 
     def _start(self, accepted: socket.socket) -> None:
-        task = self._loop.create_task(self._loop.connect_accepted_socket(self._connect, accepted))
+        task = self._loop.create_task(self._begin(accepted))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
+
+    async def _begin(self, accepted: socket.socket) -> None:
+        connection = self._connect()
+        limits = {} if self._tls is None else {"ssl_handshake_timeout": HANDSHAKE, "ssl_shutdown_timeout": GOODBYE}
+        try:
+            await self._loop.connect_accepted_socket(lambda: connection, accepted, ssl=self._tls, **limits)
+        except OSError:  # he has gone, or speaks no TLS: nobody is there to be told, and it is nobody's fault here
+            self._held.discard(connection)

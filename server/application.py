@@ -16,15 +16,19 @@ from server.api.metrics import metrics_routes
 from server.api.predict import predict_routes
 from server.bundle import Bundle, Files, is_other_version, load, read_files
 from server.exchange import Exchange, Route
+from server.guard import Guard
+from server.keys import read_keys
 from server.logs import make_logger
 from server.model import Model, make_model
 from server.openapi import openapi_document
 from server.predictor import Predictor
 from server.problems import describe
+from server.rates import Limiter
 from server.scoreboard import Scoreboard
 from server.settings import Settings
 from server.swagger import swagger_document
 from server.telemetry import Telemetry
+from server.tokens import read_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class Common:
     telemetry: Telemetry = field(default_factory=Telemetry)
     readiness: Readiness = field(default_factory=Readiness)
     scoreboard: Scoreboard = field(default_factory=Scoreboard)
+    limiter: Limiter = field(default_factory=Limiter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +77,14 @@ def prepare(settings: Settings, bundle: Bundle | Files | None = None) -> Prepare
 
 
 def assemble(settings: Settings, prepared: Prepared, common: Common | None = None) -> Application:
-    """Wire the routes of a model; `common` is what it has from the model before it, if there was one."""
+    """Wire the routes of a model; `common` is what it has from the model before it, if there was one.
+
+    Raises `SettingError` for credentials that cannot be read.
+    """
     model, example_answer = prepared.model, prepared.example_answer
     common = common or Common()
     log = make_logger(settings)
-    routes = {
+    routes: Mapping[str, Sequence[Route]] = {
         "predict": predict_routes(model, prepared.predictor, common.telemetry, settings),
         "info": info_routes(model, common.scoreboard),
         "health": health_routes(model, common.readiness),
@@ -87,8 +95,20 @@ def assemble(settings: Settings, prepared: Prepared, common: Common | None = Non
             settings,
         ),
     }
+    if settings.auth:
+        routes = _guard(settings, common, log).protect(routes)
     _log_start(log, model)
     return Application(settings, model, Exchange(settings, model.identity, common.telemetry, log), routes, common, log)
+
+
+def _guard(settings: Settings, common: Common, log: structlog.typing.FilteringBoundLogger) -> Guard:
+    def report(error: Exception | None) -> None:
+        common.telemetry.fetched_keys(failed=error is not None)
+        if error is not None:
+            log.warning("token_keys_not_fetched", error_type=type(error).__name__)
+
+    tokens = read_tokens(settings, report)
+    return Guard(settings.auth, common.limiter, keys=read_keys(settings), tokens=tokens, rate=settings.rate_limit)
 
 
 def _log_start(log: structlog.typing.FilteringBoundLogger, model: Model) -> None:

@@ -56,6 +56,7 @@ class Connection(asyncio.Protocol):
         self._working: Future[Response] | None = None  # a thread makes an answer
         self._writable, self._reading = True, True
         self._closing = False  # what waits is the last; what still comes is dropped
+        self._secure = False  # the connection is one of TLS
         self._draining = False  # what is being read is the last
         self._lingering = False  # the caller may still be sending what nobody reads
         self.close_at: float | None = time.monotonic() + KEEP_ALIVE
@@ -65,6 +66,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
+        self._secure = transport.get_extra_info("sslcontext") is not None
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002  # the transport gives it
         """End; an answer that is still being made is dropped, and one that was not begun is not made."""
@@ -92,7 +94,8 @@ class Connection(asyncio.Protocol):
             self._reader.partial = None
         self._closing = True
         self._go_on()
-        return self._working is not None or bool(self._waiting)
+        # By TLS nobody can close one side alone.
+        return not self._secure and (self._working is not None or bool(self._waiting))
 
     def pause_writing(self) -> None:
         """Answer no more before the caller has read some of what he got."""
@@ -173,7 +176,8 @@ class Connection(asyncio.Protocol):
             return
         if self._lingering:
             # To close while something comes in would take the answer back before the caller has read it.
-            self._transport.write_eof()
+            if not self._secure:
+                self._transport.write_eof()
             self._lingering, self.close_at = False, time.monotonic() + LINGER
         elif self.close_at is None:
             if self._closing:

@@ -6,6 +6,9 @@
     │   └── BundleError             the bundle cannot be served
     ├── FileError                 a file that the console was given cannot be opened
     ├── RequestError              what the caller can mend
+    │   ├── Unauthenticated         no credentials, or none that we accept
+    │   ├── Forbidden               good credentials, for something else
+    │   ├── RateLimited             more requests than this caller may send
     │   ├── MalformedRequest        what came is no HTTP
     │   ├── TargetTooLong           a longer path and query than we read
     │   ├── HeadersTooLarge         more headers than we read
@@ -85,6 +88,35 @@ class FileError(BrineryError):
 
 class RequestError(BrineryError):
     """The caller can mend this."""
+
+
+class Unauthenticated(RequestError):
+    """The request has no credentials, or none that we accept.
+
+    `reason` says why in a word of ours, for the log; `given` tells whether there were any.
+    """
+
+    def __init__(self, message: str, reason: str, *, given: bool = True) -> None:
+        super().__init__(message)
+        self.reason, self.given = reason, given
+
+
+class Forbidden(RequestError):
+    """The credentials are good, and not for this; `scope` is what they lack."""
+
+    reason = "scope"
+
+    def __init__(self, message: str, scope: str) -> None:
+        super().__init__(message)
+        self.scope = scope
+
+
+class RateLimited(RequestError):
+    """The caller has sent more requests than he may; `wait` is in how many seconds he may send the next."""
+
+    def __init__(self, message: str, wait: float) -> None:
+        super().__init__(message)
+        self.wait = wait
 
 
 class MalformedRequest(RequestError):

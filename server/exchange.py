@@ -21,11 +21,13 @@ from server.admission import Deadline
 from server.errors import (
     BodyTooLarge,
     BrineryError,
+    Forbidden,
     IncompleteBody,
     MethodNotAllowed,
     NotReady,
     RequestError,
     RouteNotFound,
+    Unauthenticated,
 )
 from server.logs import where_raised
 from server.model import Identity
@@ -37,9 +39,13 @@ SANE_ID: Final = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
 # How many times the limit we read on in a body, so that a caller who writes all before he reads hears the answer.
 READ_ON_FACTOR: Final = 4
+HTTPS_FOR: Final = 86_400  # seconds that a browser asks by TLS only: one day, for the host's other ports may have none
 UNMATCHED: Final = "unmatched"  # the route of a request that no route is for
-EXPOSED_HEADERS: Final = "X-Request-ID, X-Model-Name, X-Model-Version, Server-Timing, Preference-Applied, Retry-After"
-ALLOWED_HEADERS: Final = "Content-Type, Accept, Prefer, X-Request-ID, traceparent"
+EXPOSED_HEADERS: Final = (
+    "X-Request-ID, X-Model-Name, X-Model-Version, Server-Timing, Preference-Applied, Retry-After, RateLimit, "
+    "RateLimit-Policy, WWW-Authenticate"
+)
+ALLOWED_HEADERS: Final = "Content-Type, Accept, Prefer, X-Request-ID, traceparent, Authorization, X-API-Key"
 
 Headers: TypeAlias = list[tuple[str, str]]
 
@@ -58,7 +64,8 @@ class Request:
 
     `route` is the template it matched. `query` gives all values of each parameter. `read` reads the body up to a
     number of bytes; it raises `BodyTooLarge` or `IncompleteBody`. `arrived` is by `time.perf_counter`. The rest is
-    filled in by `Exchange` and by the endpoint: `timings` in seconds, for `Server-Timing`.
+    filled in on the way: `timings` in seconds, for `Server-Timing`; `caller`, the operator's name for who asks;
+    `standing`, the headers that tell the caller how he stands, whatever the answer is.
     """
 
     method: str
@@ -70,6 +77,8 @@ class Request:
     deadline: Deadline | None = None
     timings: dict[str, float] = field(default_factory=dict)
     rows: int | None = None
+    caller: str | None = None
+    standing: Headers | None = None
     arrived: float = field(default_factory=time.perf_counter)
 
 
@@ -90,12 +99,14 @@ Endpoint: TypeAlias = Callable[[Request], Response]
 class Route:
     """A route: its template in Flask's syntax, and the endpoint of each method.
 
-    `blocking` says that its endpoints read files, or work otherwise longer than an event loop may wait.
+    `blocking` says that its endpoints read files, or work otherwise longer than an event loop may wait. `scope`, one of
+    `server.settings.SCOPES`, is what a caller must be let in for where the settings say so; None is for everybody.
     """
 
     rule: str
     endpoints: dict[str, Endpoint]
     blocking: bool = False
+    scope: str | None = "info"
 
     @property
     def allowed(self) -> Sequence[str]:
@@ -183,6 +194,9 @@ class Exchange:
         self._telemetry = telemetry
         self._log = log
         self._version = identity.version_text
+        self._constant = [("X-Content-Type-Options", "nosniff")]
+        if settings.tls_certificate is not None:
+            self._constant.append(("Strict-Transport-Security", f"max-age={HTTPS_FOR}"))
         # A header holds no line break and no letter beyond Latin-1: such a name is percent-encoded.
         self._model_headers = [
             ("X-Model-Name", quote(identity.name, safe=" !#$&'()*+,/:;=?@[]")),
@@ -224,6 +238,8 @@ class Exchange:
     def _record_problem(self, request: Request, error: Exception) -> None:
         kind = type_of(error)
         self._telemetry.rejected([kind.slug])
+        if isinstance(error, Unauthenticated | Forbidden):
+            self._log.info("caller_refused", request_id=request.id, route=request.route, reason=error.reason)
         if kind.status >= 500 and not isinstance(error, NotReady):  # that one is what was asked for
             cause = error.__cause__ or error
             self._log.error(
@@ -243,8 +259,12 @@ class Exchange:
             ("X-Request-ID", request.id),
             *self._model_headers,
             ("Server-Timing", ", ".join(f"{name};dur={value * 1000:.3f}" for name, value in timings.items())),
-            ("X-Content-Type-Options", "nosniff"),
+            *self._constant,
         ]
+        if not any(name == "Cache-Control" for name, _ in response.headers):
+            response.headers.append(("Cache-Control", "no-store"))
+        if request.standing is not None:
+            response.headers += request.standing
         if self._settings.cors_origins:
             response.headers += self._cors(request)
 
@@ -275,6 +295,8 @@ class Exchange:
         }
         if request.rows is not None:
             line["rows"] = request.rows
+        if request.caller is not None:
+            line["caller"] = request.caller
         if trace := TRACEPARENT.fullmatch(request.headers.get("traceparent", "")):
             line["trace_id"], line["parent_id"] = trace.groups()
         self._log.info("request", **line)

@@ -4,6 +4,7 @@ import atexit
 import math
 import os
 import shutil
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from server.metric_files import MetricFiles
 from server.settings import Settings
 from server.status_file import StatusFile
 from server.supervisor import Supervisor
+from server.tls import server_context
 from server.worker import exit_if_refused
 
 
@@ -38,6 +40,7 @@ atexit.register(remove_metrics_folder, os.getpid())
 
 with exit_if_refused():
     settings = Settings.from_environ(os.environ)
+    contexts = [server_context(settings)]  # the current one: a reload reads the certificate again
 
 bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
 workers = settings.workers
@@ -55,6 +58,13 @@ logconfig_dict = logging_config(settings)
 log_warnings(settings)
 accesslog = None
 
+if contexts[0] is not None:
+    certfile, keyfile = str(settings.tls_certificate), str(settings.tls_key)
+
+    def ssl_context(config: Any, default: Any) -> ssl.SSLContext | None:  # noqa: ANN401, ARG001
+        """Give our own context in the place of Gunicorn's."""
+        return contexts[0]
+
 
 def when_ready(server: Any) -> None:  # noqa: ANN401
     """Put the master under supervision."""
@@ -66,7 +76,9 @@ def when_ready(server: Any) -> None:  # noqa: ANN401
     application = app.extensions["brinery"] if settings.front == "wsgi" else app.application
 
     def renew(files: Files) -> object:
+        context = server_context(settings)
         renewed = assemble(settings, prepare(settings, files), application.common)
+        contexts[:] = [context]
         if settings.front == "wsgi":
             from server.app import publish  # the other front does without Flask
 

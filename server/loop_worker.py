@@ -9,6 +9,7 @@ import time
 from typing import Any, Final, cast
 
 import uvloop
+from gunicorn.sock import ssl_context
 from gunicorn.workers.base import Worker
 
 from server.accepting import Acceptor, Held, Shares
@@ -60,7 +61,8 @@ class LoopWorker(Worker):
             return Connection(self._front, connections)
 
         listeners = [cast("Any", each).sock for each in self.sockets]  # Gunicorn wraps them
-        acceptors = [Acceptor(listener, connect, connections) for listener in listeners]
+        tls = ssl_context(self.cfg) if self.cfg.is_ssl else None
+        acceptors = [Acceptor(listener, connect, connections, tls) for listener in listeners]
         self.handover.listen(acceptors[0].adopt)
         stuck = 0
         while not (stopping.is_set() or stuck) and os.getppid() == self.ppid:

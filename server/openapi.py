@@ -14,6 +14,7 @@ from server.model import Model
 from server.outputs import Form, Output, Outputs
 from server.parameter import MAX_SAFE_INTEGER, Absent, Kind, Label, Parameter
 from server.problems import FIELD_CODES, MEDIA_TYPE, PAGE, TYPES
+from server.schemes import openapi_schemes, protect
 from server.settings import Settings
 from server.signature import MAX_ERRORS
 
@@ -41,6 +42,7 @@ PROBLEMS_OF: Final[Mapping[str, Sequence[int]]] = {
     "read": (405, 406, 500),
     "ready": (405, 406, 500, 503),
     "page": (405, 500),
+    "guarded": (401, 403, 429),
 }
 
 
@@ -217,6 +219,10 @@ def openapi_document(model: Model, settings: Settings, example_answer: object) -
     _add_predict(spec, model, settings, example_answer)
     _add_reads(spec, params(model))
     document = spec.to_dict()
+    if settings.auth:
+        schemes = openapi_schemes(settings)
+        document["components"]["securitySchemes"] = schemes
+        protect(document["paths"], settings, schemes, _problems("guarded"))
     return {"openapi": document.pop("openapi"), **document}
 
 

@@ -4,6 +4,7 @@ Format: RFC 9457. A document stays under `MAX_BYTES`; it never holds a value tha
 key only in a `pointer`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +16,7 @@ from server.errors import (
     BrineryError,
     DeadlineExceeded,
     FieldError,
+    Forbidden,
     HeadersTooLarge,
     IncompleteBody,
     InvalidInput,
@@ -24,10 +26,12 @@ from server.errors import (
     NotAcceptable,
     NotReady,
     PredictionError,
+    RateLimited,
     RequestError,
     RouteNotFound,
     TargetTooLong,
     TooManyRows,
+    Unauthenticated,
     UnsupportedMediaType,
 )
 from server.parameter import ALLOWED_CUT, cut
@@ -36,6 +40,7 @@ MAX_BYTES: Final = 8 * 1024
 ROOM_FOR_ID: Final = 256  # the id that is put in last, with its key
 MEDIA_TYPE: Final = "application/problem+json"
 PAGE: Final = "docs/errors.md"
+CHALLENGE: Final = 'Bearer realm="brinery"'  # RFC 6750, section 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,8 @@ TYPES: Final[Mapping[type[BrineryError], ProblemType]] = {
     MalformedRequest: ProblemType(400, "malformed-request", "The request is not well-formed HTTP"),
     MalformedBody: ProblemType(400, "malformed-body", "The body is not JSON within our bounds"),
     IncompleteBody: ProblemType(400, "incomplete-body", "The body is incomplete"),
+    Unauthenticated: ProblemType(401, "unauthenticated", "Credentials are needed"),
+    Forbidden: ProblemType(403, "forbidden", "The credentials are not for this"),
     RouteNotFound: ProblemType(404, "not-found", "There is no such route"),
     MethodNotAllowed: ProblemType(405, "method-not-allowed", "The route has other methods"),
     NotAcceptable: ProblemType(406, "not-acceptable", "No accepted media type can be written"),
@@ -59,6 +66,7 @@ TYPES: Final[Mapping[type[BrineryError], ProblemType]] = {
     UnsupportedMediaType: ProblemType(415, "unsupported-media-type", "The media type or coding is not read"),
     InvalidInput: ProblemType(422, "invalid-input", "The input is refused by the schema"),
     TargetTooLong: ProblemType(414, "target-too-long", "The path and query are too long"),
+    RateLimited: ProblemType(429, "rate-limited", "The caller sends too much"),
     HeadersTooLarge: ProblemType(431, "headers-too-large", "The headers are too large"),
     RequestError: ProblemType(400, "bad-request", "The request cannot be understood"),
     PredictionError: ProblemType(500, "prediction-failed", "The model failed"),
@@ -110,6 +118,12 @@ def headers_of(error: Exception) -> list[tuple[str, str]]:
     """Give the headers that go with a problem, beside its media type."""
     if isinstance(error, MethodNotAllowed):
         return [("Allow", ", ".join(error.allowed))]
+    if isinstance(error, Unauthenticated):
+        return [("WWW-Authenticate", CHALLENGE + (', error="invalid_token"' if error.given else ""))]
+    if isinstance(error, Forbidden):
+        return [("WWW-Authenticate", f'{CHALLENGE}, error="insufficient_scope", scope="{error.scope}"')]
+    if isinstance(error, RateLimited):
+        return [("Retry-After", str(max(1, math.ceil(error.wait))))]
     return [("Retry-After", "1")] if type_of(error).status == 503 else []
 
 

@@ -9,25 +9,33 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal, Self, TypeVar
+from typing import Any, Final, Generic, Literal, Self, TypeVar
 
 from server.cpus import available_cpus
 from server.errors import SettingError
+from server.rates import Rate, read_rate
 
 PREFIX = "BRINERY_"
 
 # Kubernetes puts such variables into every pod of a namespace that has a Service whose name starts with "brinery".
 SERVICE_LINK = re.compile(r"BRINERY_(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT(_[0-9]+_\w+)?)")
 
+# What a caller may be let in for; the probes under /api/health are open to everybody.
+SCOPES: Final = ("predict", "info", "metrics")
+
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Parser(Generic[T]):
-    """Reads one setting's text: `read` raises `ValueError` for what `expects`, a phrase, does not describe."""
+    """Reads one setting's text: `read` raises `ValueError` for what `expects`, a phrase, does not describe.
+
+    What is `secret` is never shown, neither as it is nor where it is refused.
+    """
 
     read: Callable[[str], T]
     expects: str
+    secret: bool = False
 
 
 def integer(low: int, high: int | None = None) -> Parser[int]:
@@ -91,10 +99,41 @@ def _text(text: str) -> str:
     return text
 
 
+def _scopes(text: str) -> tuple[str, ...]:
+    scopes = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not set(scopes) <= set(SCOPES):
+        raise ValueError
+    return tuple(scope for scope in SCOPES if scope in scopes)
+
+
+def _jwks(text: str) -> str:
+    if text and not re.fullmatch(r"https://[!-~]+", text) and ("://" in text or not text.isprintable()):
+        raise ValueError
+    return text
+
+
+def _lines(text: str) -> str:
+    if not text.replace("\n", "").isprintable():
+        raise ValueError
+    return text
+
+
+def _optional(read: Callable[[str], T]) -> Callable[[str], T | None]:
+    return lambda text: read(text) if text else None
+
+
 BOOLEAN = Parser(_boolean, "`true` or `false`")
 FOLDER = Parser(lambda text: Path(_text(text)), "the path of a folder")
 HOST = Parser(_text, "an address or a host name")
 ROOT_PATH = Parser(_root_path, "empty, or a path such as `/crime-65`")
+FILE = Parser(_optional(lambda text: Path(_text(text))), "empty, or the path of a file")
+SCOPE_LIST = Parser(_scopes, f"empty, or some of {', '.join(f'`{scope}`' for scope in SCOPES)} separated by commas")
+RATE = Parser(
+    _optional(read_rate), "empty, or a number of requests by `s`, `m`, `h` or `d`, such as `100/s` or `6000/m`"
+)
+KEYS = Parser(_lines, "empty, or lines that `brinery key NAME` prints, separated by `;`", secret=True)
+JWKS = Parser(_jwks, "empty, the path of a file, or an address that begins with `https://`")
+FREE = Parser(lambda text: _text(text) if text else "", "empty, or a text")
 ORIGINS = Parser(_origins, "empty, `*`, or origins such as `https://app.example` separated by commas")
 
 
@@ -187,6 +226,27 @@ class Settings:
     trial_memory: int = _setting(
         0, integer(0), "Bytes of memory that the process which tries a model may take; 0: what is free."
     )
+    auth: tuple[str, ...] = _setting(
+        (), SCOPE_LIST, "What needs credentials: predictions, what tells about the model, the metrics."
+    )
+    api_keys_file: Path | None = _setting(None, FILE, "File of API keys, hashed: a line `NAME sha256:HEX` for each.")
+    api_keys: str = _setting("", KEYS, "API keys, hashed, beside those of the file.")
+    jwt_jwks: str = _setting("", JWKS, "Public keys (a JWK set) by whose owner JSON Web Tokens must be signed.")
+    jwt_issuer: str = _setting("", FREE, "Issuer (`iss`) that a token must name.")
+    jwt_audience: str = _setting("", FREE, "Audience (`aud`) that a token must name.")
+    jwt_scopes: tuple[str, ...] = _setting(
+        ("predict",), SCOPE_LIST, "What a token is good for that names no scope of ours, such as `brinery:info`."
+    )
+    rate_limit: Rate | None = _setting(
+        None, RATE, "Requests that each API key, or each subject of tokens, may send; more are refused with 429."
+    )
+    tls_certificate: Path | None = _setting(
+        None, FILE, "File of the certificate, and those that lead to its root, by which we speak TLS."
+    )
+    tls_key: Path | None = _setting(None, FILE, "File of the certificate's private key, without a passphrase.")
+    tls_client_ca: Path | None = _setting(
+        None, FILE, "File of the certificates of those who sign our clients' own; then only such clients may connect."
+    )
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -206,7 +266,29 @@ class Settings:
                 raise SettingError(msg)
             option = known[variable]
             values[option.name] = option.parse(environ[variable], source=variable)
-        return cls(**values)  # type: ignore[arg-type]  # each value comes from its own field's parser
+        settings = cls(**values)  # type: ignore[arg-type]  # each value comes from its own field's parser
+        settings.check_together()
+        return settings
+
+    def check_together(self) -> None:
+        """Raise `SettingError` for settings that make no sense without each other."""
+        keys, tokens = self.api_keys_file is not None or bool(self.api_keys), bool(self.jwt_jwks)
+        for wrong, said in (
+            (self.auth and not keys and not tokens, "#AUTH needs callers to let in: set #API_KEYS_FILE or #JWT_JWKS"),
+            ((keys or tokens) and not self.auth, "API keys and tokens protect nothing without scopes: set #AUTH"),
+            (self.rate_limit and not self.auth, "#RATE_LIMIT is one of callers who are known: set #AUTH"),
+            (
+                tokens and not (self.jwt_issuer and self.jwt_audience),
+                "#JWT_JWKS alone would accept tokens that were made for others: set #JWT_ISSUER and #JWT_AUDIENCE",
+            ),
+            (
+                (self.tls_certificate is None) != (self.tls_key is None),
+                "#TLS_CERTIFICATE needs #TLS_KEY, which needs it",
+            ),
+            (self.tls_client_ca and not self.tls_certificate, "#TLS_CLIENT_CA needs #TLS_CERTIFICATE and #TLS_KEY"),
+        ):
+            if wrong:
+                raise SettingError(f"{said.replace('#', PREFIX)}.")
 
 
 def _is_service_link(variable: str, value: str) -> bool:
@@ -240,7 +322,8 @@ class Option:
         try:
             return self.parser.read(text.strip())
         except (ValueError, KeyError):
-            msg = f"{source} is {text!r}; expected {self.parser.expects}."
+            got = "not shown here" if self.parser.secret else repr(text)
+            msg = f"{source} is {got}; expected {self.parser.expects}."
             raise SettingError(msg) from None
 
 
@@ -259,6 +342,8 @@ def options() -> list[Option]:
 
 def as_text(value: object) -> str:
     """Write a setting's value as its parser reads it."""
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple):

@@ -15,7 +15,7 @@ from server.apart import Apart
 from server.application import Application, Common
 from server.bundle import Files, read_files
 from server.crashes import Crashes
-from server.errors import BundleError, one_line
+from server.errors import BundleError, StartError, one_line
 from server.launch import trial
 from server.memory import settle
 from server.metric_files import MetricFiles
@@ -159,7 +159,7 @@ class Supervisor:
         try:
             renewed = self._renew(files)
         except Exception as error:  # nothing may end the master: the model before goes on
-            self._failed(str(error) if isinstance(error, BundleError) else one_line(error))
+            self._failed(str(error) if isinstance(error, StartError) else one_line(error))
             return
         self._arbiter.app.callable = renewed
         settle(afresh=True)

@@ -10,6 +10,7 @@ from apispec import APISpec
 
 from server.model import Model
 from server.openapi import answer_schema, description, input_schema, swagger_parameter_schema
+from server.schemes import protect, swagger_schemes
 from server.settings import Settings
 
 
@@ -63,6 +64,9 @@ def swagger_document(model: Model, settings: Settings, example_answer: object) -
         operation = {"operationId": name, "summary": summary, "responses": {"200": answer, "default": problem}}
         spec.path(path, operations={"get": operation})
     document = spec.to_dict()
+    if settings.auth:
+        document["securityDefinitions"] = swagger_schemes(settings)
+        protect(document["paths"], settings, document["securityDefinitions"], {})
     return {"swagger": document.pop("swagger"), **document}
 
 

@@ -73,6 +73,12 @@ MODEL_INFO: Final = Metric(
     "Always 1; its labels name the model and the libraries that serve it.",
     ("name", "version", "digest", "engine", "python", "sklearn", "numpy", "brinery"),
 )
+KEY_FETCHES: Final = Metric(
+    "brinery_token_key_fetches_total",
+    "counter",
+    "Fetches of the keys by which tokens are verified, by outcome: ok or failed.",
+    ("outcome",),
+)
 WORKER_STARTS: Final = Metric("brinery_worker_starts_total", "counter", "Worker processes started.")
 WORKER_CRASHES: Final = Metric(
     "brinery_worker_crashes_total",
@@ -84,7 +90,7 @@ RELOADS: Final = Metric(
     "brinery_reloads_total", "counter", "Reloads of the bundle, by result: succeeded or failed.", ("result",)
 )
 METRICS: Final = (
-    *(REQUESTS, LATENCY, IN_FLIGHT, REJECTED, PREDICTIONS, ROWS, MODEL_LATENCY, MODEL_INFO),
+    *(REQUESTS, LATENCY, IN_FLIGHT, REJECTED, PREDICTIONS, ROWS, MODEL_LATENCY, MODEL_INFO, KEY_FETCHES),
     *(WORKER_STARTS, WORKER_CRASHES, RELOADS),
 )
 
@@ -93,10 +99,12 @@ METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 EVENTS: Final[Mapping[str, str]] = {
     "request": "A request was answered.",
     "request_failed": "A request failed through our fault: the kind of error and where it was raised, without values.",
+    "caller_refused": "A request had no credentials, wrong ones, or some for something else: why, without them.",
     "started": "The model was loaded, tried and warmed up.",
     "library_warning": "A library warned of something for the first time: the kind of warning and its place.",
     "version_mismatch": "The model was pickled by another minor release of scikit-learn, and is served as asked.",
     "engine_refused": "The compiled engine did not answer as the estimator does; the pickle itself serves.",
+    "token_keys_not_fetched": "The keys of tokens could not be fetched again; those that are known serve on.",
     "draining": "The server was asked to stop; it is not ready and goes on answering for the drain delay.",
     "reload_started": "The server was asked to reload the bundle; a process of its own tries it.",
     "reload_failed": "The bundle cannot be served; the model before it goes on.",
@@ -120,6 +128,7 @@ class Telemetry:
         self._predictions = _counter(PREDICTIONS, self._registry)
         self._rows = _histogram(ROWS, self._registry)
         self._model_latency = _histogram(MODEL_LATENCY, self._registry)
+        self._key_fetches = _counter(KEY_FETCHES, self._registry)
         self._info = Gauge(
             MODEL_INFO.name, MODEL_INFO.help, MODEL_INFO.labels, registry=self._registry, multiprocess_mode="livemax"
         )
@@ -145,6 +154,10 @@ class Telemetry:
         if rows:  # where all were refused the model did nothing
             self._rows.observe(rows)
             self._model_latency.observe(seconds)
+
+    def fetched_keys(self, *, failed: bool) -> None:
+        """Count a fetch of the keys of tokens."""
+        self._key_fetches.labels("failed" if failed else "ok").inc()
 
     def expose(self, accept: str, model_info: Mapping[str, str], record: Record) -> tuple[str, bytes]:
         """Give the media type and the text of the metrics page: Prometheus' format, or OpenMetrics if accepted.

@@ -45,13 +45,18 @@ CACHED_FOR_A_DAY: Final = [("Cache-Control", "public, max-age=86400")]
 def docs_routes(openapi: Mapping[str, Any], swagger: Mapping[str, Any], settings: Settings) -> Sequence[Route]:
     """Make the routes of both documents and of the page that shows the first."""
     page = (WEB / "docs.html").read_bytes()
+
+    def show(_: Request) -> Response:
+        return Response(200, page, "text/html; charset=utf-8", list(PAGE_HEADERS))
+
     there = [("Location", f"{settings.root_path}/api/docs")]
     return [
         Route("/openapi.json", {"GET": _document(openapi)}),
         Route("/swagger.json", {"GET": _document(swagger)}),
-        Route("/api/docs", {"GET": lambda _: Response(200, page, "text/html; charset=utf-8", list(PAGE_HEADERS))}),
-        Route("/", {"GET": lambda _: Response(307, b"", "text/plain; charset=utf-8", list(there))}),
-        *(Route(f"/api/docs/assets/{name}", {"GET": _asset(name)}, blocking=True) for name in ASSETS),
+        # A browser sends no credentials for a page: it holds nothing of the model, and asks for the document with them.
+        Route("/api/docs", {"GET": show}, scope=None),
+        Route("/", {"GET": lambda _: Response(307, b"", "text/plain; charset=utf-8", list(there))}, scope=None),
+        *(Route(f"/api/docs/assets/{name}", {"GET": _asset(name)}, blocking=True, scope=None) for name in ASSETS),
     ]
 
 

@@ -45,7 +45,7 @@ def health_routes(model: Model, readiness: Readiness) -> Sequence[Route]:
         return Response(200, orjson.dumps(report))
 
     return [
-        Route("/api/health", {"GET": health}),
-        Route("/api/health/live", {"GET": live}),
-        Route("/api/health/ready", {"GET": ready}),
+        Route("/api/health", {"GET": health}, scope=None),
+        Route("/api/health/live", {"GET": live}, scope=None),
+        Route("/api/health/ready", {"GET": ready}, scope=None),
     ]

@@ -15,4 +15,4 @@ def metrics_routes(telemetry: Telemetry, model_info: Mapping[str, str], scoreboa
         media_type, body = telemetry.expose(accept, model_info, scoreboard.read())
         return Response(200, body, media_type)
 
-    return [Route("/metrics", {"GET": get}, blocking=True)]
+    return [Route("/metrics", {"GET": get}, blocking=True, scope="metrics")]

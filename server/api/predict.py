@@ -61,7 +61,10 @@ def predict_routes(model: Model, predictor: Predictor, telemetry: Telemetry, set
         check_accepts(request.headers.get("Accept", ""))
         return Response(200, listing)
 
-    return [Route("/api/predict", {"POST": predict}), Route("/api/predict/params", {"GET": list_params})]
+    return [
+        Route("/api/predict", {"POST": predict}, scope="predict"),
+        Route("/api/predict/params", {"GET": list_params}),
+    ]
 
 
 def _wants_full(values: Sequence[str] | None) -> bool:

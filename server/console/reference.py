@@ -18,6 +18,7 @@ def settings_lines(settings: Settings) -> str:
     blocks = []
     for option in options():
         value = as_text(getattr(settings, option.name))
+        value = "(set, and not shown)" if value and option.parser.secret else value
         blocks.append(
             f"{option.variable}={value}\n    {option.sentence}\n"
             f"    Expected: {option.parser.expects}. Default: {option.default or 'empty'}."

@@ -1,6 +1,7 @@
 """Settings: each parser, the environment, and what a bad value says."""
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.errors import SettingError
+from server.rates import Rate
 from server.settings import Option, Settings, as_text, options
 
 OPTIONS = {option.name: option for option in options()}
@@ -38,6 +40,17 @@ GOOD: dict[str, list[tuple[str, object]]] = {
     "deadline": [("0.5", 0.5), ("86400", 86400.0)],
     "graceful_timeout": [("0", 0.0), ("1e1", 10.0)],
     "drain_delay": [("2.5", 2.5)],
+    "auth": [("", ()), ("metrics, predict", ("predict", "metrics"))],
+    "api_keys_file": [("", None), ("/run/keys", Path("/run/keys"))],
+    "api_keys": [("", ""), ("a sha256:0;\nb sha256:1", "a sha256:0;\nb sha256:1")],
+    "jwt_jwks": [("", ""), ("keys.json", "keys.json"), ("https://a.example/k?x=1", "https://a.example/k?x=1")],
+    "jwt_issuer": [("", ""), ("https://a.example/", "https://a.example/")],
+    "jwt_audience": [("crime", "crime")],
+    "jwt_scopes": [("", ()), ("info", ("info",))],
+    "rate_limit": [("", None), ("100/s", Rate(100, 1)), ("6000/m", Rate(6000, 60)), ("1/h", Rate(1, 3600))],
+    "tls_certificate": [("", None), ("tls.crt", Path("tls.crt"))],
+    "tls_key": [("", None), ("tls.key", Path("tls.key"))],
+    "tls_client_ca": [("", None), ("ca.crt", Path("ca.crt"))],
 }
 BAD: dict[str, list[str]] = {
     "bundle": ["", "a\nb"],
@@ -60,6 +73,29 @@ BAD: dict[str, list[str]] = {
     "deadline": ["0", "nan", "inf", "86401", "30s", ""],
     "graceful_timeout": ["-1"],
     "drain_delay": ["-0.1"],
+    "auth": ["all", "predict info", "health"],
+    "api_keys_file": ["a\nb"],
+    "api_keys": ["a\0b"],
+    "jwt_jwks": ["http://a.example/keys", "https://", "https://a b", "file:///keys", "a\nb"],
+    "jwt_issuer": ["a\nb"],
+    "jwt_audience": ["a\nb"],
+    "jwt_scopes": ["brinery:info"],
+    "rate_limit": ["100", "0/s", "100/w", "100 / s", "1e3/s"],
+    "tls_certificate": ["a\nb"],
+    "tls_key": ["a\nb"],
+    "tls_client_ca": ["a\nb"],
+}
+TOGETHER: dict[str, dict[str, str]] = {
+    "BRINERY_AUTH needs": {"AUTH": "predict"},
+    "protect nothing": {"API_KEYS_FILE": "keys"},
+    "protect nothing without": {"API_KEYS": "a sha256:0"},
+    "protect nothing without scopes": {"JWT_JWKS": "keys", "JWT_ISSUER": "i", "JWT_AUDIENCE": "a"},
+    "BRINERY_RATE_LIMIT is": {"RATE_LIMIT": "1/s"},
+    "tokens that were made for others": {"AUTH": "predict", "JWT_JWKS": "keys", "JWT_ISSUER": "i"},
+    "made for others": {"AUTH": "predict", "JWT_JWKS": "keys", "JWT_AUDIENCE": "a"},
+    "BRINERY_TLS_CERTIFICATE needs BRINERY_TLS_KEY": {"TLS_CERTIFICATE": "a"},
+    "BRINERY_TLS_KEY, which needs it": {"TLS_KEY": "a"},
+    "BRINERY_TLS_CLIENT_CA needs": {"TLS_CLIENT_CA": "a"},
 }
 
 
@@ -75,7 +111,7 @@ def cases(table: dict[str, list[Any]]) -> list[Any]:
 @pytest.mark.parametrize(("name", "case"), cases(GOOD))
 def test_good_value(name: str, case: tuple[str, object]) -> None:
     """A value that is described is read from the variable."""
-    read = getattr(Settings.from_environ({OPTIONS[name].variable: case[0]}), name)
+    read = OPTIONS[name].parse(case[0], source=OPTIONS[name].variable)
     assert (read, type(read)) == (case[1], type(case[1])) or isinstance(case[1], Path)
 
 
@@ -85,7 +121,24 @@ def test_bad_value(name: str, case: str) -> None:
     option = OPTIONS[name]
     with pytest.raises(SettingError) as raised:
         Settings.from_environ({option.variable: case})
-    assert str(raised.value) == f"{option.variable} is {case!r}; expected {option.parser.expects}."
+    got = "not shown here" if option.parser.secret else repr(case)
+    assert str(raised.value) == f"{option.variable} is {got}; expected {option.parser.expects}."
+
+
+@pytest.mark.parametrize(("said", "given"), TOGETHER.items())
+def test_settings_that_need_each_other(said: str, given: dict[str, str]) -> None:
+    """What makes no sense without another setting is refused, and names that one."""
+    with pytest.raises(SettingError, match=said) as raised:
+        Settings.from_environ({f"BRINERY_{name}": value for name, value in given.items()})
+    assert set(re.findall(r"BRINERY_(\w+)", str(raised.value))) <= set(map(str.upper, OPTIONS))
+
+
+def test_settings_that_fit_together() -> None:
+    """What is complete is accepted."""
+    given = {"AUTH": "info", "JWT_JWKS": "k", "JWT_ISSUER": "i", "JWT_AUDIENCE": "a", "RATE_LIMIT": "1/s"}
+    tls = {"TLS_CERTIFICATE": "c", "TLS_KEY": "k", "TLS_CLIENT_CA": "a"}
+    made = Settings.from_environ({f"BRINERY_{name}": value for name, value in {**given, **tls}.items()})
+    assert made.auth == ("info",)
 
 
 def test_every_setting_has_cases() -> None:
@@ -132,6 +185,17 @@ def test_contract_defaults() -> None:
         "deadline": 30.0,
         "graceful_timeout": 25.0,
         "drain_delay": 0.0,
+        "auth": (),
+        "api_keys_file": None,
+        "api_keys": "",
+        "jwt_jwks": "",
+        "jwt_issuer": "",
+        "jwt_audience": "",
+        "jwt_scopes": ("predict",),
+        "rate_limit": None,
+        "tls_certificate": None,
+        "tls_key": None,
+        "tls_client_ca": None,
     }
 
 

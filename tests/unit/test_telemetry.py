@@ -35,6 +35,7 @@ def used() -> Telemetry:
     telemetry.answered("unmatched", "BREW", 404, 0.1)
     telemetry.rejected(["invalid-input", "invalid-input"])
     telemetry.predicted(3, {("prediction", "yes"): 2, ("prediction", "no"): 1}, 0.003)
+    telemetry.fetched_keys(failed=False)
     return telemetry
 
 
