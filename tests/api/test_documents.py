@@ -281,7 +281,10 @@ def test_the_page_obeys_its_own_policy(crime: Client) -> None:
     assert policy["script-src"] == "'self'"
     assert policy["connect-src"] == "'self'"
     assert "http" not in page.headers["Content-Security-Policy"]
-    assert "unsafe-eval" not in page.headers["Content-Security-Policy"]
+    assert "unsafe" not in page.headers["Content-Security-Policy"]
+    assert policy["frame-ancestors"] == "'none'"
+    assert page.headers["X-Frame-Options"] == "DENY"
+    assert page.headers["Referrer-Policy"] == "no-referrer"
     assert _Links(page.text).inline == []
     assert page.headers["X-Content-Type-Options"] == "nosniff"
 

@@ -1,7 +1,7 @@
 """The documentation's page in a real browser, directly and behind a proxy that publishes us under a path."""
 
+import hashlib
 import http.server
-import shutil
 import socketserver
 import subprocess
 import threading
@@ -10,26 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.live.browser import CHROMIUM, FLAGS, Page
 from tests.live.running import PATIENCE, Server
 
 pytestmark = pytest.mark.live
 
-CHROMIUM = shutil.which("chromium")
 ROOT_PATH = "/crime-65"
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--no-default-browser-check",
-    "--enable-logging=stderr",
-    "--virtual-time-budget=20000",
-    "--dump-dom",
-)
+LOOK = ("--enable-logging=stderr", "--virtual-time-budget=20000", "--dump-dom")
+KEY = "brn_for-the-page-alone-and-for-this-test-only"
+ENTRY = f"page sha256:{hashlib.sha256(KEY.encode()).hexdigest()} predict,info"
 
 
 def page(address: str, profile: Path) -> str:
@@ -37,7 +26,7 @@ def page(address: str, profile: Path) -> str:
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")
     done = subprocess.run(
-        [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", address],
+        [CHROMIUM, *FLAGS, *LOOK, f"--user-data-dir={profile}", address],
         capture_output=True,
         text=True,
         timeout=4 * PATIENCE,
@@ -105,6 +94,36 @@ def test_page(crime: Server, tmp_path: Path) -> None:
     assert 'id="operations-prediction-predict"' in shown
     assert "/api/predict" in shown
     assert "crime" in shown
+
+
+def use(page: Page) -> None:
+    """Send the example by the page, and wait for its answer."""
+    page.click("#operations-prediction-predict .opblock-summary-control")
+    page.click("#operations-prediction-predict .try-out__btn")
+    page.click("#operations-prediction-predict .execute")
+    status = "document.querySelector('.live-responses-table tbody td.response-col_status')"
+    page.wait_for(status)
+    assert page.run(f"{status}.innerText").strip().startswith("200")
+    assert page.complaints == []
+
+
+def test_page_can_be_used(crime: Server, tmp_path: Path) -> None:
+    """The page sends a request and shows the answer, and its security policy forbids nothing of it."""
+    with Page(tmp_path) as page:
+        page.open(f"{crime.url}/api/docs")
+        use(page)
+
+
+def test_page_asks_for_a_key(front: str, tmp_path: Path) -> None:
+    """Where the document needs a credential the page asks for one, also twice, and then works."""
+    with Server(auth="predict,info", api_keys=ENTRY, front=front) as server, Page(tmp_path) as page:
+        page.open(f"{server.url}/api/docs")
+        for given in ("wrong" * 8, KEY):
+            page.wait_for("document.querySelector('form input') && !document.querySelector('form input').value")
+            page.run(f"document.querySelector('form input').value = {given!r}")
+            page.run("document.querySelector('form button').click()")
+        page.wait_for("document.querySelector('#operations-prediction-predict')")
+        use(page)
 
 
 @pytest.mark.slow
