@@ -35,6 +35,8 @@ def shared_processors() -> list[structlog.typing.Processor]:
 
 def logging_config(settings: Settings) -> dict[str, Any]:
     """Give the configuration (`logging.config`) that writes Gunicorn's own lines in our form."""
+    # At debug Gunicorn tells its whole configuration, with the machine's paths, and more of callers than we would.
+    level = max("info", settings.log_level, key=LEVELS.__getitem__)
     handler = {"class": "logging.StreamHandler", "formatter": "ours", "stream": "ext://sys.stdout"}
     return {
         "version": 1,
@@ -49,7 +51,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         "handlers": {"ours": handler},
         "root": {"level": "WARNING", "handlers": ["ours"]},
         "loggers": {
-            "gunicorn.error": {"level": settings.log_level.upper(), "handlers": ["ours"], "propagate": False},
+            "gunicorn.error": {"level": level.upper(), "handlers": ["ours"], "propagate": False},
             # Ours is the access log: Gunicorn's holds the caller's path and query.
             "gunicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
         },
