@@ -255,14 +255,14 @@ class Exchange:
     def _complete(self, request: Request, response: Response, seconds: float) -> None:
         """Add the headers that every answer carries."""
         timings = {**request.timings, "total": seconds}
+        if not any(name == "Cache-Control" for name, _ in response.headers):
+            response.headers.append(("Cache-Control", "no-store"))
         response.headers += [
             ("X-Request-ID", request.id),
             *self._model_headers,
             ("Server-Timing", ", ".join(f"{name};dur={value * 1000:.3f}" for name, value in timings.items())),
             *self._constant,
         ]
-        if not any(name == "Cache-Control" for name, _ in response.headers):
-            response.headers.append(("Cache-Control", "no-store"))
         if request.standing is not None:
             response.headers += request.standing
         if self._settings.cors_origins:

@@ -27,6 +27,7 @@ from server.exchange import (
     refuse_route,
     too_large,
 )
+from server.guard import Guarded
 
 Scope: TypeAlias = Mapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -89,6 +90,8 @@ class Front:
         rule, endpoint, blocking = self._match(path, method)
         asked = parse_qs(query, keep_blank_values=True) if query else {}
         request = Request(method, rule, headers, asked, _reader(body), arrived=arrived)
+        if isinstance(endpoint, Guarded) and (refusal := endpoint.refusal(request)):
+            return self._exchange.at_once(request, refuse_by(refusal))  # strangers take no place in a queue
         if blocking:
             return self._others.submit(self._exchange, request, endpoint)
         if rule != UNMATCHED and isinstance(body, bytes) and self._is_long(headers, body):

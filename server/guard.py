@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from server.errors import Forbidden, RateLimited, Unauthenticated
+from server.errors import BrineryError, Forbidden, RateLimited, Unauthenticated
 from server.exchange import Endpoint, Request, RequestHeaders, Response, Route
 from server.keys import Keys
 from server.rates import Limiter, Rate
@@ -74,15 +74,10 @@ class Guard:
     def _guarded(self, route: Route) -> Route:
         if route.scope is None or route.scope not in self._scopes:
             return route
-        endpoints = {method: self._before(endpoint, route.scope) for method, endpoint in route.endpoints.items()}
+        endpoints: dict[str, Endpoint] = {
+            method: Guarded(endpoint, self, route.scope) for method, endpoint in route.endpoints.items()
+        }
         return dataclasses.replace(route, endpoints=endpoints)
-
-    def _before(self, endpoint: Endpoint, scope: str) -> Endpoint:
-        def guarded(request: Request) -> Response:
-            self.admit(request, scope)
-            return endpoint(request)
-
-        return guarded
 
     def admit(self, request: Request, scope: str) -> None:
         """Let the caller in, and note in the request who he is and how he stands.
@@ -118,6 +113,27 @@ class Guard:
                 f"These credentials may be used for {rate.count} requests in {rate.seconds} s; wait, then go on slower."
             )
             raise RateLimited(msg, standing.wait)
+
+
+class Guarded:
+    """An endpoint behind a guard; a front may ask for a `refusal` before it gives the request a place in a queue."""
+
+    def __init__(self, endpoint: Endpoint, guard: Guard, scope: str) -> None:
+        self._endpoint, self._guard, self._scope = endpoint, guard, scope
+
+    def __call__(self, request: Request) -> Response:
+        """Answer a request whose caller may ask; raises what `Guard.admit` does."""
+        if request.caller is None:
+            self._guard.admit(request, self._scope)
+        return self._endpoint(request)
+
+    def refusal(self, request: Request) -> BrineryError | None:
+        """Judge the caller now, once: give why he is not let in, or nothing."""
+        try:
+            self._guard.admit(request, self._scope)
+        except BrineryError as error:
+            return error
+        return None
 
 
 def credential(headers: RequestHeaders) -> str:

@@ -75,7 +75,7 @@ class KeySet:
             for algorithm in _algorithms(entry):
                 try:
                     key = PyJWK(entry, algorithm)
-                except (PyJWTError, ValueError, TypeError):
+                except (PyJWTError, ValueError, TypeError, KeyError):
                     break
                 if getattr(key.key, "key_size", MIN_RSA_BITS) < MIN_RSA_BITS and entry["kty"] == "RSA":
                     break
@@ -207,7 +207,7 @@ class Tokens:
         """Fetch the keys; where that fails, the old ones stay."""
         try:
             self._keys = KeySet(self._fetch())
-        except (OSError, ValueError, http.client.HTTPException) as error:
+        except Exception as error:  # whatever it was, the thread is to try again
             self._report(error)
             return
         with self._lock:

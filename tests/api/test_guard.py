@@ -106,6 +106,7 @@ def test_a_stranger_is_judged_before_his_body(client: Client) -> None:
     """What he sends is not looked at."""
     problem(post(client, "{"), 401)
     problem(client.post("/api/predict", data=b"x", content_type="text/plain"), 401)
+    problem(post(client, "x" * 3_000_000), 401)
 
 
 def test_each_scope_alone(front: str) -> None:

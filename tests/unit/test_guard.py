@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from server.errors import Forbidden, RateLimited, Unauthenticated
 from server.exchange import Request, Response, Route
-from server.guard import Guard, credential
+from server.guard import Guard, Guarded, credential
 from server.keys import digest_of, new_key, read_keys
 from server.rates import Rate
 from server.settings import SCOPES
@@ -95,6 +95,19 @@ def test_only_what_is_protected_is_guarded() -> None:
         with pytest.raises(Unauthenticated):
             endpoint(request())
         assert endpoint(request(X_API_Key=KEY)).status == 200
+
+
+def test_who_was_judged_is_not_judged_again() -> None:
+    """A front may judge before it lets wait; that costs the caller one request of his rate, not two."""
+    guard = Guard(SCOPES, keys=KEYS)
+    route = Route("/x", {"POST": lambda _: Response(200)}, scope="predict")
+    endpoint = guard.protect({"x": [route]})["x"][0].endpoint("POST")
+    assert isinstance(endpoint, Guarded)
+    asked = request(X_API_Key=SLOW)
+    assert endpoint.refusal(asked) is None
+    assert endpoint(asked).status == 200
+    assert isinstance(endpoint.refusal(request(X_API_Key=SLOW)), RateLimited)
+    assert isinstance(endpoint.refusal(request()), Unauthenticated)
 
 
 def test_a_route_is_protected_unless_it_says_otherwise() -> None:
