@@ -158,3 +158,31 @@ def test_settings_show_no_keys() -> None:
         assert program.wait() == 0
         assert "BRINERY_API_KEYS=(set, and not shown)" in program.out
         assert ENTRIES[0].split()[1] not in program.said
+
+
+def test_keys_are_read_again_by_a_reload(front: str, tmp_path: Path) -> None:
+    """A key is replaced without a restart; rates go on, and a file that cannot be read leaves the keys before it."""
+    file = tmp_path / "keys"
+    file.write_text(ENTRIES[0])
+    settings: dict[str, Any] = {"auth": "predict", "api_keys_file": file, "rate_limit": "5/d"}
+    with Server(front=front, **settings) as server:
+
+        def reload(event: str, result: str) -> None:
+            server.process.send_signal(signal.SIGHUP)
+            server.wait_for_event(event)
+            series = ("brinery_reloads_total", f"result={result}")
+            eventually(lambda: scrape(server).get(series) == 1, f"a reload that has {result}")
+
+        assert statuses(server, KEYS["app"], 3) == [200] * 3
+        assert statuses(server, KEYS["spare"], 1) == [401]
+        file.write_text("\n".join(ENTRIES))
+        reload("reload_started", "succeeded")
+        eventually(lambda: statuses(server, KEYS["spare"], 1) != [401], "the new key")
+        assert sorted(statuses(server, KEYS["app"], 4)) == [200, 200, 429, 429]
+        file.write_text(f"app {KEYS['app']}")
+        reload("reload_failed", "failed")
+        said = server.wait_for_event("reload_failed")["reason"]
+        assert "BRINERY_API_KEYS_FILE, line 1" in said
+        assert str(tmp_path) not in said
+        assert KEYS["app"] not in said
+        assert statuses(server, KEYS["spare"], 1) == [200]

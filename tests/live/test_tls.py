@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import signal
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.live.certificates import Authority
-from tests.live.running import BIN, JSON, PATIENCE, Answer, Program, Server, environ_with, free_port
+from tests.live.running import BIN, JSON, PATIENCE, Answer, Program, Server, environ_with, eventually, free_port
 
 pytestmark = pytest.mark.live
 
@@ -158,6 +159,26 @@ def test_requests_in_flight_at_a_stop(authority: Authority, front: str) -> None:
         connection.sendall(b"GET /api/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
         assert connection.recv(4096).startswith(b"HTTP/1.1 200")
         server.stop()
+
+
+def test_another_certificate(authority: Authority, front: str) -> None:
+    """A reload reads the certificate again; one that cannot be used leaves the one before it."""
+    with SecureServer(authority, front=front) as server:
+
+        def shown() -> bytes | None:
+            with server.shake_hands(server.context) as connection:
+                return connection.getpeercert(binary_form=True)
+
+        before, old = shown(), set(server.workers())
+        authority.sign("server")  # into the same files
+        server.process.send_signal(signal.SIGHUP)
+        eventually(lambda: bool(server.workers()) and not old & set(server.workers()), "new workers alone")
+        after = shown()
+        assert after != before
+        (authority.folder / "server.key").write_text("no key")
+        server.process.send_signal(signal.SIGHUP)
+        assert "BRINERY_TLS_KEY" in server.wait_for_event("reload_failed")["reason"]
+        assert shown() == after
 
 
 def refused(front: str, **settings: Any) -> str:
