@@ -68,9 +68,14 @@ def prepare(settings: Settings, bundle: Bundle | Files | None = None) -> Prepare
     Raises `BundleError` for one that cannot be served.
     """
     if bundle is None:
-        bundle = read_files(settings.bundle)
+        bundle = read_files(settings.bundle, max_model_bytes=settings.max_model_bytes)
     if isinstance(bundle, Files):
-        bundle = load(bundle, allow_other_version=settings.version_mismatch == "warn")
+        bundle = load(
+            bundle,
+            allow_other_version=settings.version_mismatch == "warn",
+            allowed=frozenset(settings.allowed_globals),
+            max_model_bytes=settings.max_model_bytes,
+        )
     model = make_model(bundle, settings)
     predictor = Predictor(model, max_rows=settings.max_rows)
     return Prepared(model, predictor, _example_of(predictor, model))

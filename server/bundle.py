@@ -1,46 +1,29 @@
-"""Reads a bundle's folder; the only module that unpickles.
+"""Reads a bundle's folder, and gives what stands in its files.
 
-Unpickling runs code: whoever may write the folder may run code here. See docs/security.md.
+What is unpickled goes through `server.gate`; see docs/security.md.
 """
 
-import bz2
-import gzip
 import hashlib
-import io
-import lzma
-import re
-import warnings
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import joblib
 import orjson
 import sklearn
-from sklearn.exceptions import InconsistentVersionWarning
 
-from server.errors import BundleError, gathering, one_line, raise_gathered
+from server.compression import TOO_LARGE, decompressed
+from server.errors import BundleError, gathering, raise_gathered
+from server.gate import gate_of_data, gate_of_model
+from server.settings import Settings
 
 MODEL: Final = "model.pkl"
 LOOKUP: Final = "lookup.pkl"
 LABELS: Final = ("labels.pkl", "flags.pkl")  # the second is the older name
 METADATA: Final = "metadata.json"
 
-# How a pickle writes the version that scikit-learn puts into every estimator's state: readable without unpickling.
-PICKLED_VERSION: Final = re.compile(
-    rb"_sklearn_version.{1,12}?([0-9]+(?:\.(?:dev|post)?[0-9]+)+(?:rc[0-9]+)?)", re.DOTALL
-)
-
-# The compressions that joblib writes with the standard library, by the bytes that they start with.
-DECOMPRESSORS: Final[Mapping[bytes, Callable[[bytes], bytes]]] = {
-    b"\x78": zlib.decompress,
-    b"\x1f\x8b": gzip.decompress,
-    b"BZh": bz2.decompress,
-    b"\xfd7zXZ": lzma.decompress,
-    b"\x5d\x00": lzma.decompress,
-}
+MAX_MODEL_BYTES: Final = 4 * 1024**3
+MAX_OTHER_BYTES: Final = 64 * 1024**2  # of each other file
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,30 +62,52 @@ class Files:
         return "sha256:" + hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def read_bundle(folder: Path, *, allow_other_version: bool = False) -> Bundle:
+def bundle_in(folder: Path, settings: Settings) -> Bundle:
+    """Read the bundle in `folder` as far as the settings trust it; see `read_files` and `load`."""
+    return read_bundle(
+        folder,
+        allow_other_version=settings.version_mismatch == "warn",
+        allowed=frozenset(settings.allowed_globals),
+        max_model_bytes=settings.max_model_bytes,
+    )
+
+
+def read_bundle(
+    folder: Path,
+    *,
+    allow_other_version: bool = False,
+    allowed: frozenset[str] = frozenset(),
+    max_model_bytes: int = MAX_MODEL_BYTES,
+) -> Bundle:
     """Read the bundle in `folder`; see `read_files` and `load`."""
-    return load(read_files(folder), allow_other_version=allow_other_version)
+    files = read_files(folder, max_model_bytes=max_model_bytes)
+    return load(files, allow_other_version=allow_other_version, allowed=allowed, max_model_bytes=max_model_bytes)
 
 
-def load(bundle: Files, *, allow_other_version: bool = False) -> Bundle:
-    """Unpickle a bundle's files; raise `BundleError` that names the file and says why it cannot be used.
+def load(
+    bundle: Files,
+    *,
+    allow_other_version: bool = False,
+    allowed: frozenset[str] = frozenset(),
+    max_model_bytes: int = MAX_MODEL_BYTES,
+) -> Bundle:
+    """Load a bundle's files through the gate; raise `BundleError` that names the file and says why it cannot be used.
 
-    A model of another minor release of scikit-learn is refused unless `allow_other_version`.
+    A model of another minor release of scikit-learn is refused unless `allow_other_version`. `allowed` are exact
+    globals, `package.module.Name`, that the model may name beside those that are listed.
     """
     folder, files = bundle.folder, bundle.contents
     labels_file = next((name for name in LABELS if name in files), LABELS[0])
     model = lookup = labels = metadata = version = None
     reasons: list[str] = []
     with gathering(reasons):
-        pickled = _decompressed(files[MODEL], folder / MODEL)
-        version = _check_version(pickled, folder / MODEL, allow_other_version)
-        model = _unpickle(pickled, folder / MODEL)
+        model, version = _load_model(files[MODEL], allow_other_version, allowed, max_model_bytes)
     with gathering(reasons):
-        lookup = _unpickle(files[LOOKUP], folder / LOOKUP) if LOOKUP in files else None
+        lookup = _load_data(files[LOOKUP], LOOKUP) if LOOKUP in files else None
     with gathering(reasons):
-        labels = _unpickle(files[labels_file], folder / labels_file) if labels_file in files else None
+        labels = _load_data(files[labels_file], labels_file) if labels_file in files else None
     with gathering(reasons):
-        metadata = _metadata(files[METADATA], folder / METADATA) if METADATA in files else None
+        metadata = _metadata(files[METADATA], METADATA) if METADATA in files else None
     raise_gathered(reasons)
     return Bundle(
         name=folder.resolve().name,
@@ -116,60 +121,65 @@ def load(bundle: Files, *, allow_other_version: bool = False) -> Bundle:
     )
 
 
-def read_files(folder: Path) -> Files:
+def read_files(folder: Path, *, max_model_bytes: int = MAX_MODEL_BYTES) -> Files:
     """Read the files of the bundle in `folder`; raise `BundleError` where one cannot be read, or has to be there."""
     if not folder.is_dir():
         msg = f"There is no bundle at {folder}: expected a folder with a {MODEL}; set BRINERY_BUNDLE to one."
         raise BundleError(msg)
     files = {}
     for name in (MODEL, LOOKUP, *LABELS, METADATA):
+        most = max_model_bytes if name == MODEL else MAX_OTHER_BYTES
         try:
-            files[name] = (folder / name).read_bytes()
+            with (folder / name).open("rb") as file:
+                files[name] = file.read(most + 1)
         except FileNotFoundError:
             continue
         except OSError as error:
-            msg = f"{folder / name} cannot be read: {error.strerror}; check its owner and mode."
+            msg = f"{name} cannot be read: {error.strerror}; check its owner and mode."
             raise BundleError(msg) from None
+        if len(files[name]) > most:
+            msg = f"{name} has more than {most} bytes; {TOO_LARGE}"
+            raise BundleError(msg)
     if MODEL not in files:
-        msg = f"{folder / MODEL} is missing: a bundle needs a fitted estimator, written by pickle or joblib."
+        msg = f"{MODEL} is missing: a bundle needs a fitted estimator, written by pickle or joblib."
         raise BundleError(msg)
     return Files(folder, files)
 
 
-def _unpickle(content: bytes, path: Path) -> Any:  # noqa: ANN401
-    """Load a file of pickle or joblib, plain or compressed."""
+def _load_model(
+    content: bytes, allow_other_version: bool, allowed: frozenset[str], max_bytes: int
+) -> tuple[Any, str | None]:
+    """Give the estimator, and the version of scikit-learn that pickled it."""
+    plain = _plain(content, MODEL, max_bytes)
+    gate = gate_of_model(MODEL, allowed)
+    judgement = gate.judge(plain)
+    # What is not listed may only be another release's name for something that is.
+    _check_version(judgement.version, allow_other_version)
+    return gate.load(plain, judgement), judgement.version
+
+
+def _load_data(content: bytes, file: str) -> Any:  # noqa: ANN401
+    """Give the value of lookup or labels."""
+    plain = _plain(content, file, MAX_OTHER_BYTES)
+    gate = gate_of_data(file)
+    return gate.load(plain, gate.judge(plain))
+
+
+def _plain(content: bytes, file: str, max_bytes: int) -> bytes:
     if not content:
-        msg = f"{path} is empty; write it again with pickle or joblib."
+        msg = f"{file} is empty; write it again with pickle or joblib."
         raise BundleError(msg)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", InconsistentVersionWarning)  # `_check_version` has judged it
-            return joblib.load(io.BytesIO(content))
-    except ModuleNotFoundError as error:
-        msg = f"{path} needs the module {error.name!r}, which is not installed; install it or export the model without."
-        raise BundleError(msg) from None
-    except AttributeError as error:
-        msg = (
-            f"{path} needs a class or a function that is not found here ({one_line(error)}); put it into a package "
-            "that is installed beside Brinery, import it from there, and export the model again."
-        )
-        raise BundleError(msg) from None
-    except Exception as error:  # a broken pickle can raise anything
-        msg = f"{path} cannot be unpickled ({one_line(error)}); write it again with pickle or joblib."
-        raise BundleError(msg) from None
+    return decompressed(content, file, max_bytes)
 
 
-def _check_version(content: bytes, path: Path, allow_other_version: bool) -> str | None:
-    """Give the version of scikit-learn that pickled the model; refuse one of another minor release."""
-    found = PICKLED_VERSION.search(content)
-    version = found[1].decode() if found else None
+def _check_version(version: str | None, allow_other_version: bool) -> None:
+    """Refuse a model of another minor release of scikit-learn."""
     if is_other_version(version) and not allow_other_version:
         msg = (
-            f"{path} was pickled by scikit-learn {version}, and {sklearn.__version__} runs here; export the model with "
-            f"{sklearn.__version__}, or set BRINERY_VERSION_MISMATCH=warn to try."
+            f"{MODEL} was pickled by scikit-learn {version}, and {sklearn.__version__} runs here; export the model "
+            f"with {sklearn.__version__}, or set BRINERY_VERSION_MISMATCH=warn to try."
         )
         raise BundleError(msg)
-    return version
 
 
 def is_other_version(version: str | None) -> bool:
@@ -177,25 +187,13 @@ def is_other_version(version: str | None) -> bool:
     return version is not None and version.split(".")[:2] != sklearn.__version__.split(".")[:2]
 
 
-def _decompressed(content: bytes, path: Path) -> bytes:
-    """Give the bytes behind joblib's compression, or the content itself where there is none."""
-    for prefix, decompress in DECOMPRESSORS.items():
-        if content.startswith(prefix):
-            try:
-                return decompress(content)
-            except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError):
-                msg = f"{path} is compressed and cannot be decompressed: it is damaged; write it again."
-                raise BundleError(msg) from None
-    return content
-
-
-def _metadata(content: bytes, path: Path) -> Mapping[str, Any]:
+def _metadata(content: bytes, file: str) -> Mapping[str, Any]:
     try:
         metadata = orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        msg = f"{path} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+        msg = f"{file} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
         raise BundleError(msg) from None
     if not isinstance(metadata, dict):
-        msg = f"{path} must hold a JSON object."
+        msg = f"{file} must hold a JSON object."
         raise BundleError(msg)
     return metadata

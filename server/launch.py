@@ -10,7 +10,7 @@ from server.settings import Settings
 
 def launch(settings: Settings) -> Application:
     """Make the application of the settings' bundle; raise `BundleError` for one that cannot be served."""
-    return assemble(settings, tried(settings, read_files(settings.bundle)))
+    return assemble(settings, tried(settings, read_files(settings.bundle, max_model_bytes=settings.max_model_bytes)))
 
 
 def tried(settings: Settings, files: Files) -> Prepared:

@@ -122,6 +122,14 @@ def _optional(read: Callable[[str], T]) -> Callable[[str], T | None]:
     return lambda text: read(text) if text else None
 
 
+def _globals(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+", name):
+            raise ValueError
+    return names
+
+
 BOOLEAN = Parser(_boolean, "`true` or `false`")
 FOLDER = Parser(lambda text: Path(_text(text)), "the path of a folder")
 HOST = Parser(_text, "an address or a host name")
@@ -134,6 +142,7 @@ RATE = Parser(
 KEYS = Parser(_lines, "empty, or lines that `brinery key NAME` prints, separated by `;`", secret=True)
 JWKS = Parser(_jwks, "empty, the path of a file, or an address that begins with `https://`")
 FREE = Parser(lambda text: _text(text) if text else "", "empty, or a text")
+GLOBALS = Parser(_globals, "empty, or exact names such as `package.module.Name` separated by commas")
 ORIGINS = Parser(_origins, "empty, `*`, or origins such as `https://app.example` separated by commas")
 
 
@@ -184,6 +193,15 @@ class Settings:
         "refuse",
         choice("refuse", "warn"),
         "What happens to a model that was pickled by another minor release of scikit-learn.",
+    )
+    allowed_globals: tuple[str, ...] = _setting(
+        (),
+        GLOBALS,
+        "Classes and functions that the model may use beside those that are listed, exact names such as "
+        "`package.module.Name` separated by commas. Loading the model may run them.",
+    )
+    max_model_bytes: int = _setting(
+        4 * 1024**3, integer(1), "Most bytes of the model, once it is decompressed; a larger one is not loaded."
     )
     engine: Literal["auto", "pickle"] = _setting(
         "auto", choice("auto", "pickle"), "How the model is evaluated; `pickle` uses no compiled engine."

@@ -140,7 +140,7 @@ class Supervisor:
         """Let a child process try what stands in the bundle's folder now."""
         settings = self._settings
         try:
-            files = read_files(settings.bundle)
+            files = read_files(settings.bundle, max_model_bytes=settings.max_model_bytes)
             self._log.info("reload_started", digest=files.digest)
             self._trial = trial(settings, files), files
         except (BundleError, OSError) as error:

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TextIO, TypeAlias
 import orjson
 from tqdm import tqdm
 
-from server.bundle import read_bundle
+from server.bundle import bundle_in
 from server.decoding import decode
 from server.errors import FileError, MalformedBody
 from server.model import Model, make_model
@@ -45,7 +45,7 @@ def predict_paths(
     Gives how many rows were answered and how many refused. Raises `BundleError`, `MalformedBody`, and `FileError` for
     a file that cannot be opened.
     """
-    model = make_model(read_bundle(folder, allow_other_version=settings.version_mismatch == "warn"), settings)
+    model = make_model(bundle_in(folder, settings), settings)
     with _reading(source[0]) as reading, _writing(target[0]) as writing:
         try:
             return predict_file(model, reading, writing, source[1], target[1])

@@ -17,7 +17,7 @@ SHOWN_LABELS = 5
 
 def check(folder: Path, settings: Settings) -> str:
     """Say in some lines what the bundle in `folder` would serve; raise `BundleError` with all that is wrong."""
-    prepared = tried(settings, read_files(folder))
+    prepared = tried(settings, read_files(folder, max_model_bytes=settings.max_model_bytes))
     model = prepared.model
     other = is_other_version(model.sklearn_version)
     sizes = ", ".join(f"{name} {_size(size)}" for name, size in model.sizes.items())

@@ -104,7 +104,9 @@ BUNDLES = {
     "truncated model": Refusal(
         file_instead_of_model(pickle.dumps(small_classifier())[:-100]), ("model.pkl", "cannot be unpickled")
     ),
-    "a module that is not there": Refusal(without_a_module, ("model.pkl", "no_such_module", "install")),
+    "a class of its own": Refusal(
+        without_a_module, ("model.pkl", "no_such_module.Model", "not on the list", "BRINERY_ALLOWED_GLOBALS")
+    ),
     "another scikit-learn": Refusal(
         of_another_version, ("model.pkl", "scikit-learn 1.2.3", sklearn.__version__, "BRINERY_VERSION_MISMATCH=warn")
     ),
@@ -157,6 +159,8 @@ SETTINGS = {
     "max_body_bytes": ("1e6", "a whole number"),
     "unknown_fields": ("maybe", "`refuse` or `ignore`"),
     "version_mismatch": ("ask", "`refuse` or `warn`"),
+    "allowed_globals": ("mine.*", "package.module.Name"),
+    "max_model_bytes": ("4 GiB", "a whole number"),
     "log_format": ("xml", "`json` or `console`"),
     "log_level": ("loud", "`debug`"),
     "access_log": ("perhaps", "`true` or `false`"),

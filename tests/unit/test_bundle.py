@@ -1,6 +1,7 @@
 """A bundle's folder: every form in which its files are written, and every way in which they are broken."""
 
 import bz2
+import copyreg
 import gzip
 import hashlib
 import io
@@ -24,8 +25,10 @@ import sklearn
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
-from server.bundle import Bundle, read_bundle
+from server import gate
+from server.bundle import MAX_OTHER_BYTES, Bundle, read_bundle
 from server.errors import BundleError
 from tests.models import ARRAY, BINARY, tree
 
@@ -53,6 +56,16 @@ def made_by(version: str) -> bytes:
 
     assert text(sklearn.__version__) in content
     return content.replace(text(sklearn.__version__), text(version))
+
+
+class Stated:
+    """Is pickled as a tree with this state."""
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        self.state = state
+
+    def __reduce__(self) -> Any:
+        return copyreg._reconstructor, (DecisionTreeClassifier, object, None), self.state  # type: ignore[attr-defined]
 
 
 def read(folder: Path, model: bytes, **given: Any) -> Bundle:
@@ -106,7 +119,7 @@ def test_compressed_pickles(tmp_path: Path, compress: Any, half: bool) -> None:
         pytest.param(b"<!DOCTYPE html>\n<html></html>", "cannot be unpickled", id="HTML"),
         pytest.param(b"version https://git-lfs.github.com/spec/v1\n", "cannot be unpickled", id="pointer"),
         pytest.param(b"\x00" * 100, "cannot be unpickled", id="zeros"),
-        pytest.param(b"cposix\nno_such_name\n.", "needs a class or a function", id="no such name"),
+        pytest.param(b"cposix\nno_such_name\n.", "names posix.no_such_name, which is not on the list", id="a name"),
     ],
 )
 def test_broken_pickles(tmp_path: Path, content: bytes, message: str) -> None:
@@ -126,7 +139,13 @@ def test_missing_module(tmp_path: Path) -> None:
     finally:
         del sys.modules["brinery_absent"]
     with pytest.raises(BundleError, match="needs the module 'brinery_absent', which is not installed"):
-        read(tmp_path, content)
+        read(tmp_path, content, allowed=frozenset({"brinery_absent.Thing"}))
+
+
+def test_missing_name(tmp_path: Path) -> None:
+    """A pickle of a class that its module does not have is refused with what to do."""
+    with pytest.raises(BundleError, match="needs a class or a function that is not found here"):
+        read(tmp_path, b"cposix\nno_such_name\n.", allowed=frozenset({"posix.no_such_name"}))
 
 
 @pytest.mark.parametrize("compress", [bytes, zlib.compress], ids=["plain", "compressed"])
@@ -147,20 +166,12 @@ def test_other_patch(tmp_path: Path) -> None:
     assert read(tmp_path, made_by(other)).sklearn_version == other
 
 
-@pytest.mark.parametrize(
-    ("written", "version"),
-    [
-        (b"\x8c\x061.7rc1\x94", "1.7rc1"),
-        (b"\x8c\x081.7.dev0\x94", "1.7.dev0"),
-        (b"\x8c\x0b1.6.1.post1\x94", "1.6.1.post1"),
-        (b"q\x01X\x05\x00\x00\x001.6.1q\x02", "1.6.1"),
-        (b"\np12\nV1.6.1\np13\n", "1.6.1"),
-    ],
-    ids=["candidate", "development", "post-release", "protocol 2", "protocol 0"],
-)
-def test_forms_of_versions(tmp_path: Path, written: bytes, version: str) -> None:
-    """The version is read exactly, whatever stands behind it in the pickle."""
-    content = pickle.dumps(b"_sklearn_version" + written)
+@pytest.mark.parametrize("version", ["1.7rc1", "1.7.dev0", "1.6.1.post1", "1.6.1"])
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_forms_of_versions(tmp_path: Path, version: str, protocol: int) -> None:
+    """The version is read exactly from a model's state, and from nowhere else."""
+    estimator = tree().__getstate__() | {"_sklearn_version": version}
+    content = pickle.dumps([b"_sklearn_version9.9.9", Stated(estimator)], protocol)
     assert read(tmp_path, content, allow_other_version=True).sklearn_version == version
 
 
@@ -263,23 +274,40 @@ def test_file_that_cannot_be_read(folder: Path) -> None:
         read_bundle(folder)
 
 
+def test_files_that_are_too_large(folder: Path) -> None:
+    """A file of more bytes than it may have is refused before the rest of it is read."""
+    with pytest.raises(BundleError, match=r"^model\.pkl has more than 100 bytes; .*BRINERY_MAX_MODEL_BYTES"):
+        read_bundle(folder, max_model_bytes=100)
+    with (folder / "lookup.pkl").open("wb") as file:
+        file.truncate(MAX_OTHER_BYTES + 1)
+    with pytest.raises(BundleError, match=rf"^lookup\.pkl has more than {MAX_OTHER_BYTES} bytes"):
+        read_bundle(folder)
+
+
+def test_files_that_decompress_to_too_much(folder: Path) -> None:
+    """A compressed file is decompressed up to the limit and no further."""
+    joblib.dump(np.zeros(100_000), folder / "model.pkl", compress=3)
+    with pytest.raises(BundleError, match=r"^model\.pkl has more than 700000 bytes once it is decompressed; "):
+        read_bundle(folder, max_model_bytes=700_000)
+
+
 def test_all_reasons_together(folder: Path) -> None:
     """What is wrong with several files is told together."""
     for file in folder.iterdir():
         file.write_bytes(b"<html>")
     with pytest.raises(BundleError) as raised:
         read_bundle(folder)
-    named = [name for reason in raised.value.reasons for name in re.findall(r"/(\w+\.\w+) ", reason)]
+    named = [name for reason in raised.value.reasons for name in re.findall(r"^(\w+\.\w+) ", reason)]
     assert named == ["model.pkl", "lookup.pkl", "labels.pkl", "metadata.json"]
 
 
 def test_pickle_that_asks_for_too_much_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that asks for more memory than there is, as a damaged one may, is refused in a sentence."""
 
-    def load(_: object) -> None:
+    def load(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(joblib, "load", load)
+    monkeypatch.setattr(gate, "_load", load)
     with pytest.raises(BundleError, match="cannot be unpickled"):
         read_bundle(folder)
 
