@@ -16,8 +16,10 @@ from server.compression import TOO_LARGE, decompressed
 from server.errors import BundleError, gathering, raise_gathered
 from server.gate import gate_of_data, gate_of_model
 from server.settings import Settings
+from server.skops import judge_skops, load_skops
 
 MODEL: Final = "model.pkl"
+SKOPS: Final = "model.skops"
 LOOKUP: Final = "lookup.pkl"
 LABELS: Final = ("labels.pkl", "flags.pkl")  # the second is the older name
 METADATA: Final = "metadata.json"
@@ -101,7 +103,7 @@ def load(
     model = lookup = labels = metadata = version = None
     reasons: list[str] = []
     with gathering(reasons):
-        model, version = _load_model(files[MODEL], allow_other_version, allowed, max_model_bytes)
+        model, version = _load_model(files, allow_other_version, allowed, max_model_bytes)
     with gathering(reasons):
         lookup = _load_data(files[LOOKUP], LOOKUP) if LOOKUP in files else None
     with gathering(reasons):
@@ -127,8 +129,8 @@ def read_files(folder: Path, *, max_model_bytes: int = MAX_MODEL_BYTES) -> Files
         msg = f"There is no bundle at {folder}: expected a folder with a {MODEL}; set BRINERY_BUNDLE to one."
         raise BundleError(msg)
     files = {}
-    for name in (MODEL, LOOKUP, *LABELS, METADATA):
-        most = max_model_bytes if name == MODEL else MAX_OTHER_BYTES
+    for name in (MODEL, SKOPS, LOOKUP, *LABELS, METADATA):
+        most = max_model_bytes if name in (MODEL, SKOPS) else MAX_OTHER_BYTES
         try:
             with (folder / name).open("rb") as file:
                 files[name] = file.read(most + 1)
@@ -140,21 +142,29 @@ def read_files(folder: Path, *, max_model_bytes: int = MAX_MODEL_BYTES) -> Files
         if len(files[name]) > most:
             msg = f"{name} has more than {most} bytes; {TOO_LARGE}"
             raise BundleError(msg)
-    if MODEL not in files:
-        msg = f"{MODEL} is missing: a bundle needs a fitted estimator, written by pickle or joblib."
+    if MODEL not in files and SKOPS not in files:
+        msg = f"{MODEL} is missing: a bundle needs a fitted estimator, written by pickle or joblib (or {SKOPS})."
+        raise BundleError(msg)
+    if MODEL in files and SKOPS in files:
+        msg = f"There are {MODEL} and {SKOPS}, and only one can be served; leave one of them out."
         raise BundleError(msg)
     return Files(folder, files)
 
 
 def _load_model(
-    content: bytes, allow_other_version: bool, allowed: frozenset[str], max_bytes: int
+    files: Mapping[str, bytes], allow_other_version: bool, allowed: frozenset[str], max_bytes: int
 ) -> tuple[Any, str | None]:
     """Give the estimator, and the version of scikit-learn that pickled it."""
+    if SKOPS in files:
+        judgement = judge_skops(files[SKOPS], SKOPS, allowed, max_bytes)
+        _check_version(SKOPS, judgement.version, allow_other_version)
+        return load_skops(files[SKOPS], SKOPS, allowed, judgement), judgement.version
+    content = files[MODEL]
     plain = _plain(content, MODEL, max_bytes)
     gate = gate_of_model(MODEL, allowed)
     judgement = gate.judge(plain)
     # What is not listed may only be another release's name for something that is.
-    _check_version(judgement.version, allow_other_version)
+    _check_version(MODEL, judgement.version, allow_other_version)
     return gate.load(plain, judgement), judgement.version
 
 
@@ -172,11 +182,11 @@ def _plain(content: bytes, file: str, max_bytes: int) -> bytes:
     return decompressed(content, file, max_bytes)
 
 
-def _check_version(version: str | None, allow_other_version: bool) -> None:
+def _check_version(file: str, version: str | None, allow_other_version: bool) -> None:
     """Refuse a model of another minor release of scikit-learn."""
     if is_other_version(version) and not allow_other_version:
         msg = (
-            f"{MODEL} was pickled by scikit-learn {version}, and {sklearn.__version__} runs here; export the model "
+            f"{file} was pickled by scikit-learn {version}, and {sklearn.__version__} runs here; export the model "
             f"with {sklearn.__version__}, or set BRINERY_VERSION_MISMATCH=warn to try."
         )
         raise BundleError(msg)
