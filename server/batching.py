@@ -55,7 +55,7 @@ class Batcher:
         if self._free.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
             try:
                 while not ticket.done:
-                    self._lead()
+                    self._lead(ticket)
             finally:
                 self._free.release()
         elif not ticket.done:
@@ -68,8 +68,11 @@ class Batcher:
         evaluation = ticket.evaluation
         return Evaluation(evaluation.numbers, evaluation.classes, waited=ticket.started - arrived)
 
-    def _lead(self) -> None:
-        """Evaluate those who wait, the first of them first, as many as may share."""
+    def _lead(self, own: _Ticket) -> None:
+        """Evaluate those who wait, the first of them first, as many as may share.
+
+        Whoever leads may be told to end: he goes out of the queue, and the others back into it.
+        """
         with self._queue:
             tickets = [self._waiting.popleft()]
             room = self._shared_rows - len(tickets[0].rows)
@@ -79,9 +82,16 @@ class Batcher:
         started = time.perf_counter()
         for ticket in tickets:
             ticket.started = started
-        if len(tickets) == 1 or not self._evaluate_together(tickets):
-            for ticket in tickets:
-                self._evaluate_alone(ticket)
+        try:
+            if len(tickets) == 1 or not self._evaluate_together(tickets):
+                for ticket in tickets:
+                    self._evaluate_alone(ticket)
+        except BaseException:
+            with self._queue:
+                self._waiting.extendleft(each for each in reversed(tickets) if not each.done)
+                with contextlib.suppress(ValueError):  # his own rows were evaluated, and another's told him to end
+                    self._waiting.remove(own)
+            raise
 
     def _evaluate_together(self, tickets: Sequence[_Ticket]) -> bool:
         rows = [row for ticket in tickets for row in ticket.rows]

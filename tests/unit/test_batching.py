@@ -239,6 +239,25 @@ def test_an_exception_leaves_the_engine_free(error: type[BaseException]) -> None
     assert numbers_of(engine) == [[BAD], [1.0]]
 
 
+def test_a_leader_who_is_told_to_end_leaves_the_others_their_turn(make_scene: MakeScene) -> None:
+    """Whose rows make the engine end its thread takes nobody along who waited beside him."""
+    engine = Engine(error=SystemExit)
+    scene = make_scene(engine, 10)
+    first = scene.come(1.0)
+    engine.wait_for_call()
+    others = [scene.come(BAD), scene.come(2.0), scene.come(3.0)]
+    engine.let_on(10)
+    check(first.result(PATIENCE), [[1.0]])
+    ended = [other for other in others if isinstance(other.exception(PATIENCE), SystemExit)]
+    answered = [other for other in others if other not in ended]
+    assert others[0] in ended
+    for other, number in zip(others[1:], (2.0, 3.0), strict=True):
+        if other in answered:
+            check(other.result(), [[number]])
+    check(scene.batcher.evaluate([[4.0]], timeout=PATIENCE), [[4.0]])
+    assert not scene.batcher._waiting
+
+
 def test_classes_of_one_do_not_change_anothers_evaluation(make_scene: MakeScene) -> None:
     """Who did not ask for classes gets none, though somebody beside him did; who did gets his own."""
     engine = Engine()
@@ -298,7 +317,7 @@ class Late:
 def test_an_answer_that_is_there_is_given_though_the_engine_is_busy() -> None:
     """Whose rows another has already evaluated gets his answer when his time is over, no `EngineBusy`."""
     batcher = Batcher(Engine(is_open=True), 10)
-    batcher._free = Late(batcher._lead)  # type: ignore[assignment]
+    batcher._free = Late(lambda: batcher._lead(batcher._waiting[0]))  # type: ignore[assignment]
     check(batcher.evaluate([[1.0]], timeout=1), [[1.0]])
 
 
