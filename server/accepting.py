@@ -7,18 +7,29 @@ the others do not.
 import asyncio
 import errno
 import mmap
+import resource
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from server.tls import GOODBYE, HANDSHAKE
 
+RESERVE: Final = 16  # files that a worker may open beside those it has and its connections
 SLOTS: Final = 64  # more workers than these share some of them, and are told apart a little less well
 POLITE: Final = 0.002  # seconds that one who holds more leaves a connection to the others
 EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-T = TypeVar("T")
 RECOVERY: Final = 1.0  # seconds to wait where the system has no more to give
+T = TypeVar("T")
+
+
+def room_for(wanted: int) -> int:
+    """Give how many connections this process can hold, of those that are wanted, by its limit of open files."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return wanted
+    return max(1, min(wanted, limit - len(list(Path("/dev/fd").iterdir())) - RESERVE))
 
 
 class Shares:
@@ -81,16 +92,21 @@ class Held(Generic[T]):
 
 
 class Acceptor:
-    """Takes connections from one listening socket, one at a time; with `tls`, those that shake hands in time."""
+    """Takes connections from one listening socket, one at a time; with `tls`, those that shake hands in time.
+
+    `exhausted` is told where the system has no more to give: at most once in `RECOVERY` seconds.
+    """
 
     def __init__(
         self,
         listener: socket.socket,
         connect: Callable[[], asyncio.Protocol],
         held: Held[Any],
+        exhausted: Callable[[OSError], None] = lambda _: None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._listener, self._connect, self._held, self._tls = listener, connect, held, tls
+        self._exhausted = exhausted
         self._loop = asyncio.get_running_loop()
         self._later: asyncio.TimerHandle | None = None
         self._starting: set[asyncio.Task[Any]] = set()
@@ -140,21 +156,22 @@ class Acceptor:
             accepted, _ = self._listener.accept()
         except OSError as error:  # most often another worker took it
             if error.errno in EXHAUSTED:
+                self._exhausted(error)
                 self._pause(RECOVERY, lambda: None)
             return
         self._start(accepted)
 
-    def adopt(self, taken: socket.socket) -> None:
+    def adopt(self, taken: socket.socket, connect: Callable[[], asyncio.Protocol]) -> None:
         """Go on with a connection that another worker had."""
-        self._start(taken)
+        self._start(taken, connect)
 
-    def _start(self, accepted: socket.socket) -> None:
-        task = self._loop.create_task(self._begin(accepted))
+    def _start(self, accepted: socket.socket, connect: Callable[[], asyncio.Protocol] | None = None) -> None:
+        task = self._loop.create_task(self._begin(accepted, connect or self._connect))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
 
-    async def _begin(self, accepted: socket.socket) -> None:
-        connection = self._connect()
+    async def _begin(self, accepted: socket.socket, connect: Callable[[], asyncio.Protocol]) -> None:
+        connection = connect()
         limits = {} if self._tls is None else {"ssl_handshake_timeout": HANDSHAKE, "ssl_shutdown_timeout": GOODBYE}
         try:
             await self._loop.connect_accepted_socket(lambda: connection, accepted, ssl=self._tls, **limits)

@@ -1,9 +1,16 @@
-"""Whether and how long we work on a request: readiness, shared by all workers, and deadlines."""
+"""Whether and how long we work on a request: readiness, shared by all workers, deadlines, and how many may wait."""
 
+import math
 import mmap
+import re
 import time
+from typing import Final
 
-from server.errors import DeadlineExceeded
+from server.errors import DeadlineExceeded, Overloaded, RequestError
+
+TIMEOUT_HEADER: Final = "X-Request-Timeout"
+TIMEOUT: Final = r"[0-9]{1,9}(\.[0-9]{1,9})?"
+CLEARLY: Final = 1.5  # times the time that is left: what is estimated beyond that has no hope, whatever was measured
 
 
 class Readiness:
@@ -54,3 +61,62 @@ class Deadline:
         return DeadlineExceeded(
             f"The request took longer than its {self._seconds:g} seconds; send fewer rows, or try later."
         )
+
+
+def shortened(seconds: float, given: str) -> float:
+    """Give a request's own time: what its caller gave in a header, and never more than `seconds`.
+
+    Raises `RequestError` for a text that is no number of seconds.
+    """
+    if not given:
+        return seconds
+    if re.fullmatch(TIMEOUT, given) is None:
+        msg = f"The header {TIMEOUT_HEADER} must be a number of seconds such as 2.5; send it so, or leave it out."
+        raise RequestError(msg)
+    return min(seconds, float(given))
+
+
+class Queue:
+    """Counts what waits for a thread, and says what may still join; not safe for several threads by itself.
+
+    `lanes` is how many of those that wait can be worked on at the same time.
+    """
+
+    def __init__(self, max_requests: int, max_rows: int, lanes: int) -> None:
+        self._max_requests, self._max_rows, self._lanes = max_requests, max_rows, lanes
+        self.requests, self.rows = 0, 0
+        self._seconds = 0.0
+
+    def check_time(self, seconds: float, remaining: float) -> None:
+        """Raise `Overloaded` if work of so many seconds, behind what waits, cannot be done in the time that remains."""
+        needed = self._seconds / self._lanes + seconds
+        if 0 < CLEARLY * remaining < needed:  # where no time is left it is the deadline that speaks
+            msg = (
+                f"The request would need about {needed:.3g} seconds, more than the {remaining:.3g} that it has left; "
+                "send fewer rows, or try later."
+            )
+            raise Overloaded(msg, self.retry_after)
+
+    def check_room(self, rows: int) -> None:
+        """Raise `Overloaded` if so many more rows may not wait; whoever would wait alone may have any number."""
+        full = self.requests >= self._max_requests
+        if full or (self.requests and self.rows + rows > self._max_rows):
+            msg = f"As many {'requests' if full else 'rows'} as may wait do so already; try again later."
+            raise Overloaded(msg, self.retry_after)
+
+    def join(self, rows: int, seconds: float) -> None:
+        """Count one more that waits."""
+        self.requests += 1
+        self.rows += rows
+        self._seconds += seconds
+
+    def leave(self, rows: int, seconds: float) -> None:
+        """Count one less."""
+        self.requests -= 1
+        self.rows -= rows
+        self._seconds = self._seconds - seconds if self.requests else 0.0  # no error of rounding is kept
+
+    @property
+    def retry_after(self) -> int:
+        """Give the whole seconds in which what waits now will have been worked on, at least 1 and at most an hour."""
+        return max(1, math.ceil(min(self._seconds / self._lanes, 3_600)))

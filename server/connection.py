@@ -13,18 +13,52 @@ from urllib.parse import unquote
 
 import httptools
 
-from server.errors import BrineryError
-from server.exchange import Response, incomplete, too_large
+from server.errors import BrineryError, TooManyConnections
+from server.exchange import Response, incomplete, too_large, too_slow
 from server.front import BODILESS, Front, Headers
-from server.incoming import Arrived, Incoming, Reader, malformed
+from server.incoming import Arrived, Buffered, Incoming, Reader, malformed
+from server.pool import Work
+from server.settings import Settings
 
-KEEP_ALIVE: Final = 75.0  # seconds: longer than the load balancers before us, so that they are the ones to close
+EARLY: Final = 0.95  # of the time for a head: whoever has not sent it cannot know when we began to count
 LINGER: Final = 2.0  # seconds for a caller to read why he was refused
+LINGERING: Final = 16  # connections beyond the limit that may: others are closed at once
 LAST_CALL: Final = 1.0  # seconds for a kept connection to be used once more when the worker stops
+NEVER: Final = float("inf")
 TURN: Final = 32  # answers to one caller before others have their turn
 
+ROUNDING: Final = 0.005  # seconds that a timer may be early
+TOO_MANY: Final = "The server holds as many connections as it may; try again later, or keep fewer open."
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 STATUS_LINES: Final = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n" for each in http.HTTPStatus}
+
+
+# What a connection waits for until its time is over; also the reason why it was closed, where no answer says so.
+HEAD: Final = "header-timeout"
+BODY: Final = "body-timeout"
+NEXT: Final = "idle"
+READING: Final = "write-timeout"
+STOP: Final = "draining"
+END: Final = ""  # the caller's own close: nothing to tell
+
+
+class Bounds:
+    """What the connections of one worker keep to: times in seconds, and what they may hold together."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.head, self.body = settings.header_timeout * EARLY, settings.body_timeout
+        self.idle, self.write = settings.idle_timeout, settings.write_timeout
+        self._buffered = Buffered(max(settings.max_buffered_bytes, settings.max_body_bytes))
+
+    @property
+    def held(self) -> int:
+        """Give the bytes of requests that are still coming in."""
+        return self._buffered.size
+
+    def reader(self) -> Reader:
+        """Make the reader of a connection."""
+        return Reader(self.settings.max_body_bytes, self.settings.max_header_bytes, self._buffered)
 
 
 class Holder(Protocol):
@@ -42,47 +76,62 @@ class Holder(Protocol):
 class Connection(asyncio.Protocol):
     """A connection. What it was asked and has not answered waits in order; meanwhile no more is read.
 
-    `connections` holds all that are open, this one for as long as it is. Whoever looks after them calls `expire` at
-    the time `close_at`, by `time.monotonic`, if there is one.
+    `connections` holds all that are open, this one for as long as it is; `excess` tells how many more than there may be
+    these are, and one of them is refused; one that is `kept` was another worker's. Whoever looks after them calls
+    `expire` at the time `close_at`, by `time.monotonic`: infinity while nothing is awaited from the caller.
     """
 
-    def __init__(self, front: Front, connections: Holder) -> None:
-        self._front, self._connections = front, connections
+    def __init__(
+        self, front: Front, connections: Holder, bounds: Bounds, *, excess: int = 0, kept: bool = False
+    ) -> None:
+        self._front, self._connections, self._bounds, self._excess = front, connections, bounds, excess
         connections.add(self)  # not as late as it is made: between the two the worker may be told to stop
         self._loop = asyncio.get_running_loop()
-        self._reader = Reader(front.max_body_bytes)
+        self._reader = bounds.reader()
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[Arrived] = deque()
-        self._working: Future[Response] | None = None  # a thread makes an answer
+        self._working: Work | None = None  # a thread makes an answer
+        self._timer: asyncio.TimerHandle | None = None  # of that, for its deadline
         self._writable, self._reading = True, True
         self._closing = False  # what waits is the last; what still comes is dropped
         self._secure = False  # the connection is one of TLS
         self._draining = False  # what is being read is the last
         self._lingering = False  # the caller may still be sending what nobody reads
-        self.close_at: float | None = time.monotonic() + KEEP_ALIVE
+        self.close_at = NEVER
+        self._wait_for(*((NEXT, bounds.idle) if kept else (HEAD, bounds.head)))
 
     # What the transport calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Begin; or end at once, where there are too many."""
         self._transport = cast("asyncio.Transport", transport)
+        self._connections.add(self)
         self._secure = transport.get_extra_info("sslcontext") is not None
+        if self._secure:  # to shake hands had a time of its own, after which we may have been let go
+            self._wait_for(HEAD, self._bounds.head)
+        if self._excess > 0:
+            self._respond(self._front.refuse(TooManyConnections(TOO_MANY)), None)
+            self._lingering = self._excess <= LINGERING
+            self._rest()
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002  # the transport gives it
         """End; an answer that is still being made is dropped, and one that was not begun is not made."""
         self._transport = None
         self._connections.discard(self)
         self._waiting.clear()
-        self._reader = Reader(0)  # what was read of a request is not kept until a collector finds it
+        self._reader.close()  # what was read of a request is not kept until a collector finds it
         if self._working is not None:
+            self._stop_timer()
             self._working.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Read, and answer what is complete."""
         if self._closing:
             return
-        self.close_at = None
-        self._waiting.extend(self._reader.feed(data))
+        arrived = self._reader.feed(data)
+        if arrived:
+            self.close_at = NEVER
+            self._waiting.extend(arrived)
         if self._reader.ended:  # where another request would begin is not known
             self._closing = self._lingering = True
         self._go_on()
@@ -91,7 +140,7 @@ class Connection(asyncio.Protocol):
         """Tell whether the connection stays: a caller who has sent all and closed his side still has his answer."""
         if self._reader.partial is not None and not self._closing:
             self._waiting.append(incomplete())
-            self._reader.partial = None
+            self._reader.close()
         self._closing = True
         self._go_on()
         # By TLS nobody can close one side alone.
@@ -99,12 +148,13 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Answer no more before the caller has read some of what he got."""
-        self._writable, self.close_at = False, time.monotonic() + KEEP_ALIVE
+        self._writable = False
+        self._wait_for(READING, self._bounds.write)
         self._read_or_wait()
 
     def resume_writing(self) -> None:
         """Go on."""
-        self._writable, self.close_at = True, None
+        self._writable, self.close_at = True, NEVER
         self._go_on()
 
     # What the worker calls.
@@ -116,7 +166,12 @@ class Connection(asyncio.Protocol):
         """
         self._draining = True
         if self._reader.partial is None and not self._waiting and self._working is None:
-            self.close_at = time.monotonic() + LAST_CALL
+            self._wait_for(STOP, LAST_CALL)
+
+    def expire_in_time(self) -> None:
+        """Close if the time for what is awaited is over."""
+        if time.monotonic() >= self.close_at - ROUNDING:
+            self.expire()
 
     def hand_over(self, give: Callable[[int], bool]) -> None:
         """Let another worker go on with the connection if it is idle, which its caller does not notice.
@@ -138,13 +193,24 @@ class Connection(asyncio.Protocol):
             transport.resume_reading()
 
     def expire(self) -> None:
-        """Close now, also where the caller does not read."""
+        """Close now, also where the caller does not read; tell him why if he was about to ask something."""
         if self._transport is None:
             self._connections.discard(self)  # it was never made
-        elif self._writable and not self._transport.is_closing():
+        elif self._transport.is_closing() or not self._writable or self._transport.get_write_buffer_size():
+            self._front.closed(READING)
+            self._transport.abort()
+        elif self._reader.partial is not None and not self._closing and self._awaited in (HEAD, BODY):
+            self._reader.close()
+            settings = self._bounds.settings
+            in_head = self._awaited is HEAD
+            late = too_slow("head", settings.header_timeout) if in_head else too_slow("body", settings.body_timeout)
+            self._respond(self._front.refuse(late), None)
             self._close()
         else:
-            self._transport.abort()
+            reason = STOP if self.close_at == NEVER else self._awaited
+            if reason is not END:
+                self._front.closed(reason)
+            self._close()
 
     # What we do.
 
@@ -161,10 +227,10 @@ class Connection(asyncio.Protocol):
         else:
             self._loop.call_soon(self._go_on)
         if not self._waiting and self._working is None:
-            if self._reader.partial is None:
+            if self._reader.partial is None or self._closing:
                 self._rest()
             else:
-                self.close_at = time.monotonic() + KEEP_ALIVE
+                self._read_on()
                 if self._reader.owes_continue:
                     self._reader.owes_continue = False
                     self._write(CONTINUE)
@@ -178,17 +244,30 @@ class Connection(asyncio.Protocol):
             # To close while something comes in would take the answer back before the caller has read it.
             if not self._secure:
                 self._transport.write_eof()
-            self._lingering, self.close_at = False, time.monotonic() + LINGER
-        elif self.close_at is None:
-            if self._closing:
+            self._lingering = False
+            self._wait_for(END, LINGER)
+        elif self._closing:
+            if self.close_at == NEVER or self._awaited is not END:
                 self._close()
-            else:
-                self.close_at = time.monotonic() + KEEP_ALIVE
+        elif self.close_at == NEVER:
+            self._wait_for(NEXT, self._bounds.idle)
+
+    def _read_on(self) -> None:
+        """Wait for the rest of a request: what dribbles in is not given more time."""
+        if self._reader.in_body:
+            if self._awaited is not BODY or self.close_at == NEVER:
+                self._wait_for(BODY, self._bounds.body)
+        elif self._awaited is not HEAD or self.close_at == NEVER:
+            self._wait_for(HEAD, self._bounds.head)
+
+    def _wait_for(self, awaited: str, seconds: float) -> None:
+        self._awaited = awaited
+        self.close_at = time.monotonic() + seconds
 
     def _close(self) -> None:
         """Close as soon as the caller has read what was written, if he does."""
         if self._transport is not None:
-            self.close_at = time.monotonic() + KEEP_ALIVE
+            self._wait_for(READING, self._bounds.write)
             self._transport.close()
 
     def _read_or_wait(self) -> None:
@@ -215,6 +294,7 @@ class Connection(asyncio.Protocol):
             self._respond(answer, asked)
             return
         self._working = answer
+        self._timer = self._loop.call_later(answer.remaining(), answer.expire)
 
         def done(answered: Future[Response]) -> None:
             if not answered.cancelled():
@@ -225,6 +305,7 @@ class Connection(asyncio.Protocol):
     def _answered(self, asked: Incoming, answered: Future[Response]) -> None:
         """Write what a thread has made."""
         self._working = None
+        self._stop_timer()
         if self._transport is None:
             return
         try:
@@ -233,6 +314,11 @@ class Connection(asyncio.Protocol):
             response = self._front.refuse(error)
         self._respond(response, asked)
         self._go_on()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _respond(self, response: Response, asked: Incoming | None) -> None:
         if asked is None or not asked.keep_alive:

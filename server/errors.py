@@ -12,6 +12,7 @@
     │   ├── MalformedRequest        what came is no HTTP
     │   ├── TargetTooLong           a longer path and query than we read
     │   ├── HeadersTooLarge         more headers than we read
+    │   ├── RequestTimedOut         a head or a body that came in too slowly
     │   ├── MalformedBody           no JSON text within our bounds
     │   │   └── IncompleteBody        the body ended early or its framing broke
     │   ├── BodyTooLarge            more bytes than we read
@@ -23,6 +24,8 @@
     │   └── MethodNotAllowed        the route has other methods
     ├── PredictionError           the estimator failed on an accepted row
     ├── NotReady                  draining, or not started yet
+    ├── Overloaded                more work than we can do in time
+    │   └── TooManyConnections      more connections than we hold
     └── DeadlineExceeded          the request took longer than it may
 
 A message says what, what it got, what was expected, and what to do. Messages of `RequestError` and
@@ -131,6 +134,10 @@ class HeadersTooLarge(RequestError):
     """The request has more headers, or longer ones, than we read."""
 
 
+class RequestTimedOut(RequestError):
+    """The head of a request, or its body, did not come in within its time."""
+
+
 class MalformedBody(RequestError):
     """The body is not one JSON text within our bounds (encoding, syntax, duplicate keys, depth, numbers)."""
 
@@ -201,6 +208,18 @@ class PredictionError(BrineryError):
 
 class NotReady(BrineryError):
     """We are not ready for requests: starting or draining."""
+
+
+class Overloaded(BrineryError):
+    """There is more to do than can be done in time: to ask again after `retry_after` seconds may be worth it."""
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class TooManyConnections(Overloaded):
+    """There are more connections than we hold."""
 
 
 class DeadlineExceeded(BrineryError):

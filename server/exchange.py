@@ -17,7 +17,7 @@ from urllib.parse import quote
 import orjson
 import structlog
 
-from server.admission import Deadline
+from server.admission import TIMEOUT_HEADER, Deadline, shortened
 from server.errors import (
     BodyTooLarge,
     BrineryError,
@@ -25,7 +25,9 @@ from server.errors import (
     IncompleteBody,
     MethodNotAllowed,
     NotReady,
+    Overloaded,
     RequestError,
+    RequestTimedOut,
     RouteNotFound,
     Unauthenticated,
 )
@@ -45,7 +47,9 @@ EXPOSED_HEADERS: Final = (
     "X-Request-ID, X-Model-Name, X-Model-Version, Server-Timing, Preference-Applied, Retry-After, RateLimit, "
     "RateLimit-Policy, WWW-Authenticate"
 )
-ALLOWED_HEADERS: Final = "Content-Type, Accept, Prefer, X-Request-ID, traceparent, Authorization, X-API-Key"
+ALLOWED_HEADERS: Final = (
+    "Content-Type, Accept, Prefer, X-Request-ID, X-Request-Timeout, traceparent, Authorization, X-API-Key"
+)
 
 Headers: TypeAlias = list[tuple[str, str]]
 
@@ -159,6 +163,11 @@ def too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"The body has more than {limit} bytes; send fewer rows in one request.")
 
 
+def too_slow(part: str, seconds: float) -> RequestTimedOut:
+    """Make the error for a head or a body that did not come in within its seconds."""
+    return RequestTimedOut(f"The request's {part} did not come in within {seconds:g} seconds; send it at once.")
+
+
 def incomplete() -> IncompleteBody:
     """Make the error for a body that ended early or whose framing is broken."""
     return IncompleteBody("The body ended early or its framing is broken; send Content-Length, or well-formed chunks.")
@@ -205,22 +214,34 @@ class Exchange:
 
     def __call__(self, request: Request, endpoint: Endpoint) -> Response:
         """Answer a request; never raises."""
-        self._telemetry.in_flight.inc()
-        try:
+        with self._telemetry.in_flight.track_inprogress():
             return self.at_once(request, endpoint)
-        finally:
-            self._telemetry.in_flight.dec()
 
     def at_once(self, request: Request, endpoint: Endpoint) -> Response:
         """Answer a request that nobody can see in flight, since nothing else goes on meanwhile; never raises."""
-        request.timings["queue"] = time.perf_counter() - request.arrived
+        return self.complete(request, self.attempt(request, endpoint))
+
+    def begin(self, request: Request) -> Deadline:
+        """Give a request its id and its deadline; raise `RequestError` if it asks for one that we cannot read."""
         given = request.headers.get("X-Request-ID", "")
         request.id = given if SANE_ID.fullmatch(given) else new_request_id()
-        request.deadline = Deadline(self._settings.deadline, since=request.arrived)
+        seconds = shortened(self._settings.deadline, request.headers.get(TIMEOUT_HEADER, ""))
+        request.deadline = Deadline(seconds, since=request.arrived)
+        return request.deadline
+
+    def attempt(self, request: Request, endpoint: Endpoint) -> Response | Exception:
+        """Let an endpoint work on a request, and give what came of it, for `complete`; never raises."""
+        request.timings["queue"] = time.perf_counter() - request.arrived
         try:
-            response = endpoint(request)
+            if request.deadline is None:
+                self.begin(request)
+            return endpoint(request)
         except Exception as error:  # every error becomes an answer
-            response = self._problem(request, error)
+            return error
+
+    def complete(self, request: Request, outcome: Response | Exception) -> Response:
+        """Make the answer of what came of a request, and tell of it: once for each request. Never raises."""
+        response = outcome if isinstance(outcome, Response) else self._problem(request, outcome)
         seconds = time.perf_counter() - request.arrived
         self._complete(request, response, seconds)
         with contextlib.suppress(OSError):  # a full disk behind the metrics or the log must not cost an answer
@@ -240,7 +261,7 @@ class Exchange:
         self._telemetry.rejected([kind.slug])
         if isinstance(error, Unauthenticated | Forbidden):
             self._log.info("caller_refused", request_id=request.id, route=request.route, reason=error.reason)
-        if kind.status >= 500 and not isinstance(error, NotReady):  # that one is what was asked for
+        if kind.status >= 500 and not isinstance(error, NotReady | Overloaded):  # these are no failures
             cause = error.__cause__ or error
             self._log.error(
                 "request_failed",

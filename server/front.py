@@ -8,11 +8,11 @@ import asyncio
 import functools
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, Final, Self, TypeAlias
 from urllib.parse import parse_qs
 
+from server.admission import Queue
 from server.application import Application
 from server.errors import BrineryError
 from server.exchange import (
@@ -26,8 +26,10 @@ from server.exchange import (
     refuse_method,
     refuse_route,
     too_large,
+    too_slow,
 )
 from server.guard import Guarded
+from server.pool import Pool, Work
 
 Scope: TypeAlias = Mapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -35,6 +37,8 @@ Send: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 OTHER_THREADS: Final = 4
+OTHERS_WAITING: Final = 64  # at most, for one of these
+STUCK: Final = 5.0  # seconds beyond the deadline, after which nobody waits for a thread any more
 SHORT: Final = 0.001  # seconds: what takes longer does not run on the loop
 SECONDS_OF_A_BYTE: Final = 2e-8  # to read a body and to write its answer, on a slow machine
 
@@ -77,50 +81,60 @@ class Front:
         self.application = application
         self.max_body_bytes = settings.max_body_bytes
         self._routes = {route.rule: route for routes in application.routes.values() for route in routes}
-        self._exchange, self._cost = application.exchange, application.model.engine.cost
-        self._serial = application.model.evaluator.serial
-        self._root_path, self._threads = settings.root_path, settings.threads
+        self._exchange, self._engine = application.exchange, application.model.engine
+        self._cost, self._serial = self._engine.cost, application.model.evaluator.serial
+        self._root_path, self._settings = settings.root_path, settings
         self.asked = 0  # requests so far
 
     def answer(
         self, method: str, path: str, query: str, headers: Headers, body: bytes | BrineryError, arrived: float
-    ) -> Response | Future[Response]:
-        """Answer one request, at once or on a thread; a body that could not be read is an error for the endpoint."""
+    ) -> Response | Work:
+        """Answer one request, at once or on a thread; a body that could not be read is an error for the endpoint.
+
+        What a thread answers must be told when its deadline has passed: `Work.expire`.
+        """
         self.asked += 1
         rule, endpoint, blocking = self._match(path, method)
         asked = parse_qs(query, keep_blank_values=True) if query else {}
         request = Request(method, rule, headers, asked, _reader(body), arrived=arrived)
         if isinstance(endpoint, Guarded) and (refusal := endpoint.refusal(request)):
             return self._exchange.at_once(request, refuse_by(refusal))  # strangers take no place in a queue
-        if blocking:
-            return self._others.submit(self._exchange, request, endpoint)
-        if rule != UNMATCHED and isinstance(body, bytes) and self._is_long(headers, body):
-            return self._predictions.submit(self._exchange, request, endpoint)
-        return self._exchange.at_once(request, endpoint)
+        if not blocking and (rule == UNMATCHED or isinstance(body, BrineryError) or not self._is_long(headers, body)):
+            return self._exchange.at_once(request, endpoint)
+        try:
+            if blocking or isinstance(body, BrineryError):
+                return self._others.submit(request, endpoint)
+            rows = body.count(b"{") if body.lstrip().startswith(b"[") else 1
+            return self._predictions.submit(request, endpoint, min(rows, self._settings.max_rows), self._least(body))
+        except BrineryError as error:
+            return self._exchange.complete(request, error)
+
+    def closed(self, reason: str) -> None:
+        """Count a connection that was ended without an answer."""
+        self.application.common.telemetry.closed(reason)
 
     def refuse(self, error: Exception) -> Response:
         """Answer what never became a request, or what no endpoint answered."""
         return self._exchange.at_once(Request("", UNMATCHED, Headers({}), {}, _reader(b"")), refuse_by(error))
 
-    def overdue(self) -> int:
-        """Count the requests that threads work on beyond their deadline."""
-        return 0
+    def overdue(self, grace: float = STUCK) -> int:
+        """Count the requests that threads still work on so many seconds after the deadline of the settings."""
+        since = time.perf_counter() - self._settings.deadline - grace
+        return sum(pool.overdue(since) for pool in self._pools())
 
     def close(self) -> None:
         """Drop what waits for a thread, for the end of the process."""
-        for name in ("_predictions", "_others"):
-            if name in self.__dict__:  # made when it was first needed
-                getattr(self, name).shutdown(wait=False, cancel_futures=True)
+        for pool in self._pools():
+            pool.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request of an ASGI server."""
         if scope["type"] != "http":
             return
-        arrived, method = time.perf_counter(), scope["method"]
-        body = b"" if method in BODILESS else await self._read(receive)
-        query = scope["query_string"].decode("latin-1")
-        answer = self.answer(method, scope["path"], query, Headers.of(scope["headers"]), body, arrived)
-        response = answer if isinstance(answer, Response) else await asyncio.wrap_future(answer)
+        method, query = scope["method"], scope["query_string"].decode("latin-1")
+        body = b"" if method in BODILESS else await self._read_in_time(receive)
+        answer = self.answer(method, scope["path"], query, Headers.of(scope["headers"]), body, time.perf_counter())
+        response = answer if isinstance(answer, Response) else await _in_time(answer)
         await _write(response, send, with_body=method != "HEAD")
 
     def _is_long(self, headers: Headers, body: bytes) -> bool:
@@ -134,14 +148,31 @@ class Front:
             return True
         return len(body) * SECONDS_OF_A_BYTE + self._cost.of(body.count(b"{")) > SHORT
 
-    @cached_property
-    def _predictions(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(self._threads, "prediction")
+    def _least(self, body: bytes) -> float:
+        """Give the seconds that a body's rows take at least, beside others if these may share an evaluation.
+
+        An object with members begins by `{"`, if nothing stands between, and hardly any text holds that: its quotes are
+        escaped.
+        """
+        rows = max(1, body.count(b'{"')) if body.lstrip().startswith(b"[") else 1
+        rows = min(rows, self._settings.max_rows)
+        return self._cost.of(rows) if self._engine.shared_rows == 1 else rows * self._cost.further_row
 
     @cached_property
-    def _others(self) -> ThreadPoolExecutor:
+    def _predictions(self) -> Pool:
+        threads, settings = self._settings.threads, self._settings
+        queue = Queue(settings.max_queue_requests, settings.max_queue_rows, 1 if self._serial else threads)
+        return Pool("prediction", threads, queue, self._exchange, self.application.common.telemetry)
+
+    @cached_property
+    def _others(self) -> Pool:
         """The threads for what reads files, so that a page of metrics does not wait for predictions."""
-        return ThreadPoolExecutor(OTHER_THREADS, "other")
+        queue = Queue(OTHERS_WAITING, OTHERS_WAITING, OTHER_THREADS)
+        return Pool("other", OTHER_THREADS, queue, self._exchange, self.application.common.telemetry)
+
+    def _pools(self) -> list[Pool]:
+        """Give the pools that were needed so far."""
+        return [self.__dict__[name] for name in ("_predictions", "_others") if name in self.__dict__]
 
     def _match(self, path: str, method: str) -> tuple[str, Endpoint, bool]:
         """Find the route: its template, the endpoint of the method, and whether that may block."""
@@ -154,6 +185,14 @@ class Front:
         if endpoint is None:
             return UNMATCHED, refuse_method(route.allowed), False
         return route.rule, endpoint, route.blocking
+
+    async def _read_in_time(self, receive: Receive) -> bytes | BrineryError:
+        seconds = self._settings.body_timeout
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._read(receive)
+        except TimeoutError:
+            return too_slow("body", seconds)
 
     async def _read(self, receive: Receive) -> bytes | BrineryError:
         """Read the body, or say what was wrong with it."""
@@ -178,6 +217,15 @@ def _reader(body: bytes | BrineryError) -> Callable[[int], bytes]:
         return body
 
     return read
+
+
+async def _in_time(work: Work) -> Response:
+    """Wait for what a thread answers, as long as the deadline lasts."""
+    timer = asyncio.get_running_loop().call_later(work.remaining(), work.expire)
+    try:
+        return await asyncio.wrap_future(work)
+    finally:
+        timer.cancel()
 
 
 async def _write(response: Response, send: Send, *, with_body: bool) -> None:

@@ -47,7 +47,10 @@ workers = settings.workers
 worker_class = "server.worker.ClosingWorker" if settings.front == "wsgi" else "server.loop_worker.LoopWorker"
 threads = settings.threads
 graceful_timeout = max(1, round(settings.graceful_timeout))
-keepalive = 75  # longer than the load balancers before us keep a connection, so that they are the ones to close it
+# What Gunicorn has of our limits, for the front on threads; the event loop keeps to all of them itself.
+keepalive = max(1, round(settings.idle_timeout))
+worker_connections = settings.max_connections
+limit_request_field_size = min(8_190, settings.max_header_bytes)
 timeout = math.ceil(settings.deadline) + 10  # for a worker that no longer answers the master: nobody waits for it
 max_requests = settings.max_requests
 max_requests_jitter = settings.max_requests_jitter

@@ -8,14 +8,13 @@ from typing import Final, TypeAlias
 
 import httptools
 
-from server.errors import HeadersTooLarge, MalformedRequest, RequestError, TargetTooLong
+from server.errors import BrineryError, HeadersTooLarge, MalformedRequest, Overloaded, RequestError, TargetTooLong
 from server.exchange import READ_ON_FACTOR, too_large
 
 # Gunicorn's own limits for the other front.
 MAX_TARGET_BYTES: Final = 4_094
 MAX_HEADERS: Final = 100
-MAX_HEADER_BYTES: Final = 8_190  # of one: name and value
-MAX_HEAD_BYTES: Final = 65_536  # of all that comes before a head has ended; of what frames a body, beside its size
+MAX_FIELD_BYTES: Final = 8_190  # of one header: name and value
 MAX_FRAMING: Final = 8  # bytes for one of a body: chunks of one byte are silly, but not forbidden
 VERSIONS: Final = ("1.0", "1.1")
 
@@ -36,25 +35,38 @@ class Incoming:
         self.version, self.keep_alive = "", False
 
 
-Arrived: TypeAlias = Incoming | RequestError
+Arrived: TypeAlias = Incoming | BrineryError
+
+
+class Buffered:
+    """How many bytes of requests that are still coming in a worker holds, of at most `limit`."""
+
+    __slots__ = ("limit", "size")
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.size = limit, 0
 
 
 class Reader:
     """Reads the requests of one connection; an error is the last that it gives.
 
-    `partial` is the request that is being read, `ended` tells that nothing more is. `owes_continue` tells that the
-    caller waits for a word before he sends the body.
+    `limit` is that of a body, `head_limit` of all that comes before a head has ended, and of what frames a body, beside
+    its size. `buffered` counts what is held, also by other readers. `partial` is the request that is being read,
+    `in_body` tells that its head is there, `ended` that nothing more is read. `owes_continue` tells that the caller
+    waits for a word before he sends the body.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, head_limit: int, buffered: Buffered) -> None:
+        self._limit, self._head_limit = limit, head_limit
+        self._buffered, self._held = buffered, 0
         self._parser = httptools.HttpRequestParser(self)
         self._arrived: list[Arrived] = []
         self.partial: Incoming | None = None
         self.ended = False
         self.owes_continue = False
-        self._in_body = False
+        self.in_body = False
         self._framing = 0  # bytes that were no body: of the head that is read, or between the parts of its body
+        self._offering: Incoming | None = None  # the last request, for as long as it may turn out to be an offer
 
     def feed(self, data: bytes) -> list[Arrived]:
         """Read on, and give what is complete now, in order."""
@@ -72,13 +84,30 @@ class Reader:
             self._end(cause if isinstance(cause, RequestError) else malformed())
         except RequestError as error:
             self._end(error)
+        self._offering = None
+        if self.partial is not None or self._held:
+            self._hold()
         return self._take()
+
+    def close(self) -> None:
+        """Read no more, and hold nothing."""
+        self.partial, self.ended = None, True
+        self._hold()
+
+    def _hold(self) -> None:
+        """Count what is held of a request; refuse it where all of them together would be too much."""
+        held = 0 if self.partial is None else self._framing + len(self.partial.body)
+        more, self._held = held - self._held, held
+        self._buffered.size += more
+        if more > 0 and self._buffered.size > self._buffered.limit:
+            self._end(Overloaded("The server holds as much of requests as it may; try again later."))
+            self._hold()
 
     def _take(self) -> list[Arrived]:
         arrived, self._arrived = self._arrived, []
         return arrived
 
-    def _end(self, error: RequestError) -> None:
+    def _end(self, error: BrineryError) -> None:
         self._arrived.append(error)
         self.partial, self.ended = None, True
 
@@ -87,9 +116,9 @@ class Reader:
         if self.partial is None:
             self._framing = 0
             return
-        if self._in_body:
+        if self.in_body:
             self._framing -= min(self._framing, max(0, self.partial.size - before))
-        if self._framing > MAX_HEAD_BYTES + (MAX_FRAMING * self.partial.size if self._in_body else 0):
+        if self._framing > self._head_limit + (MAX_FRAMING * self.partial.size if self.in_body else 0):
             raise too_many_headers()
 
     def _without_offer(self, rest: bytes) -> list[Arrived]:
@@ -98,6 +127,7 @@ class Reader:
         The parser ends a request that offers one with its head; so it reads that head again, without the offer.
         """
         offering = self._offering
+        assert offering is not None, "a request has ended"
         if offering.method == "CONNECT":
             self._end(malformed())
             return self._take()
@@ -128,9 +158,9 @@ class Reader:
         """Take a header; what comes behind a body is counted, and no header."""
         incoming = self._current
         incoming.header_count += 1
-        if incoming.header_count > MAX_HEADERS or len(name) + len(value) > MAX_HEADER_BYTES:
+        if incoming.header_count > MAX_HEADERS or len(name) + len(value) > MAX_FIELD_BYTES:
             raise too_many_headers()
-        if self._in_body:
+        if self.in_body:
             return
         headers, name = incoming.headers, name.lower()
         headers[name] = value if name not in headers else headers[name] + b", " + value
@@ -138,7 +168,7 @@ class Reader:
     def on_headers_complete(self) -> None:
         """Check what frames the request, and see whether the caller waits to be asked for the body."""
         incoming, headers = self._current, self._current.headers
-        self._in_body, self._framing = True, 0
+        self.in_body, self._framing = True, 0
         incoming.method = self._parser.get_method().decode("latin-1")
         incoming.version = self._parser.get_http_version()
         coding = headers.get(b"transfer-encoding")
@@ -177,7 +207,7 @@ class Reader:
         incoming.arrived = time.perf_counter()
         self._offering = incoming  # the parser tells of an offer only after this
         self._arrived.append(incoming)
-        self.partial, self._in_body, self.owes_continue = None, False, False
+        self.partial, self.in_body, self.owes_continue = None, False, False
 
     @property
     def _current(self) -> Incoming:

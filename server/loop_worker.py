@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -12,13 +13,14 @@ import uvloop
 from gunicorn.sock import ssl_context
 from gunicorn.workers.base import Worker
 
-from server.accepting import Acceptor, Held, Shares
-from server.connection import Connection
+from server.accepting import Acceptor, Held, Shares, room_for
+from server.connection import Bounds, Connection
 from server.front import Front
 from server.handover import Handover
 from server.worker import STUCK
 
-TICK: Final = 1.0  # seconds between two looks at the master and at connections that are idle
+TICK: Final = 1.0  # seconds between two looks at the master and at connections whose time will be over
+LOOK: Final = 0.02  # seconds between two looks at those that still hold up the stop
 LAST_MOMENT: Final = 0.5  # seconds for threads to end with the worker
 
 
@@ -57,16 +59,30 @@ class LoopWorker(Worker):
             loop.add_signal_handler(number, self._stop_at_once, stopping)
         loop.add_signal_handler(signal.SIGUSR1, self.log.reopen_files)
 
+        application = self._front.application
+        bounds, log, telemetry = Bounds(application.settings), application.log, application.common.telemetry
+        wanted = bounds.settings.max_connections
+        room = room_for(wanted)
+        if room < wanted:
+            log.warning("connections_limited", wanted=wanted, room=room)
+
         def connect() -> Connection:
-            return Connection(self._front, connections)
+            return Connection(self._front, connections, bounds, excess=len(connections) + 1 - room)
+
+        def adopt(taken: socket.socket) -> None:
+            acceptors[0].adopt(taken, lambda: Connection(self._front, connections, bounds, kept=True))
+
+        def exhausted(error: OSError) -> None:
+            log.warning("accepting_paused", error=error.strerror)
 
         listeners = [cast("Any", each).sock for each in self.sockets]  # Gunicorn wraps them
         tls = ssl_context(self.cfg) if self.cfg.is_ssl else None
-        acceptors = [Acceptor(listener, connect, connections, tls) for listener in listeners]
-        self.handover.listen(acceptors[0].adopt)
+        acceptors = [Acceptor(listener, connect, connections, exhausted, tls) for listener in listeners]
+        self.handover.listen(adopt)
         stuck = 0
         while not (stopping.is_set() or stuck) and os.getppid() == self.ppid:
             self._look_after(connections)
+            telemetry.connections.set(len(connections))
             if self._front.asked >= self.max_requests:
                 break
             stuck = self._front.overdue()
@@ -85,13 +101,13 @@ class LoopWorker(Worker):
         self._grace = 0.0
         stopping.set()
 
-    def _look_after(self, connections: Held[Connection]) -> None:
-        """Tell the master that we live, and close what is idle for too long."""
+    def _look_after(self, connections: Held[Connection], ahead: float = TICK) -> None:
+        """Tell the master that we live, and close in time each connection whose time is over before the next look."""
         self.notify()
-        now = time.monotonic()
+        loop, now = asyncio.get_running_loop(), time.monotonic()
         for connection in connections:
-            if connection.close_at is not None and now >= connection.close_at:
-                connection.expire()
+            if connection.close_at <= now + ahead:
+                loop.call_later(max(0.0, connection.close_at - now), connection.expire_in_time)
 
     async def _finish(self, connections: Held[Connection], *, ends: bool) -> None:
         """Answer what was asked while the grace lasts; close what is idle if the server `ends`, else give it away."""
@@ -100,11 +116,11 @@ class LoopWorker(Worker):
                 connection.drain()
         end = time.monotonic() + self._grace
         while connections and time.monotonic() < end:
-            self._look_after(connections)
+            self._look_after(connections, LOOK)
             if not ends:
                 for connection in connections:
                     connection.hand_over(self.handover.give)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(LOOK)
         for connection in connections:
             connection.expire()
 

@@ -38,10 +38,10 @@ ANSWER_HEADERS: Final[Mapping[str, str]] = {
     "Server-Timing": "Milliseconds of the parts of the answer (W3C Server Timing).",
 }
 PROBLEMS_OF: Final[Mapping[str, Sequence[int]]] = {
-    "predict": (400, 405, 406, 413, 415, 422, 500, 503, 504),
-    "read": (405, 406, 500),
-    "ready": (405, 406, 500, 503),
-    "page": (405, 500),
+    "predict": (400, 405, 406, 408, 413, 415, 422, 500, 503, 504),
+    "read": (400, 405, 406, 500),
+    "ready": (400, 405, 406, 500, 503),
+    "page": (400, 405, 500, 503, 504),
     "guarded": (401, 403, 429),
 }
 
@@ -261,6 +261,8 @@ def _add_predict(spec: APISpec, model: Model, settings: Settings, example_answer
     operation = {
         "operationId": "predict",
         "summary": "Predict for one row, or for each of an array of rows",
+        # No parameter of its own: whatever is short enough to be of use there may as well be too short.
+        "description": "The header `X-Request-Timeout`, seconds such as `2.5`, asks for an answer by then, or for 504.",
         "tags": ["prediction"],
         "parameters": [
             {

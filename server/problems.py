@@ -25,11 +25,14 @@ from server.errors import (
     MethodNotAllowed,
     NotAcceptable,
     NotReady,
+    Overloaded,
     PredictionError,
     RateLimited,
     RequestError,
+    RequestTimedOut,
     RouteNotFound,
     TargetTooLong,
+    TooManyConnections,
     TooManyRows,
     Unauthenticated,
     UnsupportedMediaType,
@@ -61,6 +64,7 @@ TYPES: Final[Mapping[type[BrineryError], ProblemType]] = {
     RouteNotFound: ProblemType(404, "not-found", "There is no such route"),
     MethodNotAllowed: ProblemType(405, "method-not-allowed", "The route has other methods"),
     NotAcceptable: ProblemType(406, "not-acceptable", "No accepted media type can be written"),
+    RequestTimedOut: ProblemType(408, "request-timeout", "The request came in too slowly"),
     BodyTooLarge: ProblemType(413, "body-too-large", "The body is too large"),
     TooManyRows: ProblemType(413, "too-many-rows", "The batch has too many rows"),
     UnsupportedMediaType: ProblemType(415, "unsupported-media-type", "The media type or coding is not read"),
@@ -71,6 +75,8 @@ TYPES: Final[Mapping[type[BrineryError], ProblemType]] = {
     RequestError: ProblemType(400, "bad-request", "The request cannot be understood"),
     PredictionError: ProblemType(500, "prediction-failed", "The model failed"),
     NotReady: ProblemType(503, "not-ready", "The server is not ready"),
+    Overloaded: ProblemType(503, "overloaded", "The server has too much to do"),
+    TooManyConnections: ProblemType(503, "too-many-connections", "The server holds too many connections"),
     DeadlineExceeded: ProblemType(504, "deadline-exceeded", "The deadline passed"),
     BrineryError: ProblemType(500, "internal-error", "The server failed"),
 }
@@ -124,7 +130,9 @@ def headers_of(error: Exception) -> list[tuple[str, str]]:
         return [("WWW-Authenticate", f'{CHALLENGE}, error="insufficient_scope", scope="{error.scope}"')]
     if isinstance(error, RateLimited):
         return [("Retry-After", str(max(1, math.ceil(error.wait))))]
-    return [("Retry-After", "1")] if type_of(error).status == 503 else []
+    if type_of(error).status == 503:
+        return [("Retry-After", str(error.retry_after if isinstance(error, Overloaded) else 1))]
+    return []
 
 
 def _anchor(error: Exception, kind: ProblemType) -> str:

@@ -217,7 +217,52 @@ class Settings:
         (), ORIGINS, "Origins whose pages may call us (CORS), separated by commas, or `*` for all."
     )
     deadline: float = _setting(
-        30.0, seconds(0.001), "Seconds that a prediction may take; afterwards it is answered with 504."
+        30.0,
+        seconds(0.001),
+        "Seconds that a request may take once it has come in; then it is answered with 504. A caller may shorten his "
+        "own by the header `X-Request-Timeout`.",
+    )
+    max_queue_requests: int = _setting(
+        64,
+        integer(0),
+        "Most predictions of a worker that wait for a thread, beside those that are being made; more are refused with "
+        "503.",
+    )
+    max_queue_rows: int = _setting(
+        10_000,
+        integer(1),
+        "Most rows of the predictions that wait; more are refused with 503. One prediction may always wait alone.",
+    )
+    header_timeout: float = _setting(
+        10.0,
+        seconds(1),
+        "Seconds for the whole head of a request, from the connection's start or from its first byte; then 408, and "
+        "the connection is closed.",
+    )
+    body_timeout: float = _setting(
+        30.0, seconds(1), "Seconds for the whole body of a request, from the end of its head; then 408."
+    )
+    idle_timeout: float = _setting(
+        75.0,
+        seconds(1),
+        "Seconds that a connection is kept between two requests; longer than the proxy before us keeps it.",
+    )
+    write_timeout: float = _setting(
+        30.0, seconds(1), "Seconds that a caller has to read a long answer; then the connection is broken off."
+    )
+    max_connections: int = _setting(
+        10_000,
+        integer(1),
+        "Most connections of a worker, fewer where the limit of open files is lower; more are refused with 503.",
+    )
+    max_header_bytes: int = _setting(
+        65_536, integer(1_024), "Most bytes of all headers of a request; longer ones are refused with 431."
+    )
+    max_buffered_bytes: int = _setting(
+        268_435_456,
+        integer(1),
+        "Most bytes of requests that a worker holds while they still come in, at least one body of the largest size; "
+        "whoever sends more is refused with 503.",
     )
     graceful_timeout: float = _setting(
         25.0, seconds(0), "Seconds that requests in flight have to end when the server stops."

@@ -51,6 +51,14 @@ LATENCY: Final = Metric(
     LATENCY_BUCKETS,
 )
 IN_FLIGHT: Final = Metric("brinery_http_requests_in_flight", "gauge", "Requests that threads are working on now.")
+QUEUE: Final = Metric("brinery_queue_requests", "gauge", "Requests that wait for a thread now.")
+CONNECTIONS: Final = Metric("brinery_connections_open", "gauge", "Connections that workers hold now.")
+CLOSED: Final = Metric(
+    "brinery_connections_closed_total",
+    "counter",
+    "Connections that we ended without an answer, by the reason.",
+    ("reason",),
+)
 REJECTED: Final = Metric(
     "brinery_rejected_total",
     "counter",
@@ -90,7 +98,8 @@ RELOADS: Final = Metric(
     "brinery_reloads_total", "counter", "Reloads of the bundle, by result: succeeded or failed.", ("result",)
 )
 METRICS: Final = (
-    *(REQUESTS, LATENCY, IN_FLIGHT, REJECTED, PREDICTIONS, ROWS, MODEL_LATENCY, MODEL_INFO, KEY_FETCHES),
+    *(REQUESTS, LATENCY, IN_FLIGHT, QUEUE, REJECTED, PREDICTIONS, ROWS, MODEL_LATENCY, MODEL_INFO, KEY_FETCHES),
+    *(CONNECTIONS, CLOSED),
     *(WORKER_STARTS, WORKER_CRASHES, RELOADS),
 )
 
@@ -105,6 +114,8 @@ EVENTS: Final[Mapping[str, str]] = {
     "version_mismatch": "The model was pickled by another minor release of scikit-learn, and is served as asked.",
     "engine_refused": "The compiled engine did not answer as the estimator does; the pickle itself serves.",
     "token_keys_not_fetched": "The keys of tokens could not be fetched again; those that are known serve on.",
+    "accepting_paused": "The system had nothing left for another connection; the worker takes none for a second.",
+    "connections_limited": "The limit of open files allows fewer connections than the setting.",
     "draining": "The server was asked to stop; it is not ready and goes on answering for the drain delay.",
     "reload_started": "The server was asked to reload the bundle; a process of its own tries it.",
     "reload_failed": "The bundle cannot be served; the model before it goes on.",
@@ -123,7 +134,10 @@ class Telemetry:
         self._files = MetricFiles(os.environ.get("PROMETHEUS_MULTIPROC_DIR"))
         self._requests = _counter(REQUESTS, self._registry)
         self._latency = _histogram(LATENCY, self._registry)
-        self.in_flight = Gauge(IN_FLIGHT.name, IN_FLIGHT.help, registry=self._registry, multiprocess_mode="livesum")
+        self.in_flight = _gauge(IN_FLIGHT, self._registry)
+        self.queue = _gauge(QUEUE, self._registry)
+        self.connections = _gauge(CONNECTIONS, self._registry)
+        self._closed = _counter(CLOSED, self._registry)
         self._rejected = _counter(REJECTED, self._registry)
         self._predictions = _counter(PREDICTIONS, self._registry)
         self._rows = _histogram(ROWS, self._registry)
@@ -141,6 +155,10 @@ class Telemetry:
         """Count a request; `route` is a template, so that no URL of a caller makes a new series."""
         self._request(route, known_method(method), str(status)).inc()
         self._route(route).observe(seconds)
+
+    def closed(self, reason: str) -> None:
+        """Count a connection that we ended without an answer."""
+        self._closed.labels(reason).inc()
 
     def rejected(self, reasons: Iterable[str]) -> None:
         """Count problems by their type."""
@@ -200,6 +218,10 @@ def _family(metric: Metric, counts: Mapping[tuple[str, ...], int]) -> CounterMet
     for labels, count in counts.items():
         family.add_metric(labels, count)
     return family
+
+
+def _gauge(metric: Metric, registry: CollectorRegistry) -> Gauge:
+    return Gauge(metric.name, metric.help, registry=registry, multiprocess_mode="livesum")
 
 
 def _counter(metric: Metric, registry: CollectorRegistry) -> prometheus_client.Counter:

@@ -1,7 +1,9 @@
 """`brinery serve`: settles the environment and becomes Gunicorn."""
 
+import contextlib
 import os
 import re
+import resource
 import socket
 import sys
 import tempfile
@@ -32,8 +34,16 @@ def serve(given: Mapping[str, str]) -> NoReturn:
     for variable in NUMERIC_THREADS:
         environ.setdefault(variable, "1")
     environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder(environ.get("PROMETHEUS_MULTIPROC_DIR"))
+    _raise_limit_of_files()
     command = [sys.executable, "-m", "gunicorn", "-c", "python:server.gunicorn_conf", f"server.{settings.front}:app"]
     os.execve(sys.executable, command, environ)  # noqa: S606  # our own interpreter, no shell
+
+
+def _raise_limit_of_files() -> None:
+    """Let each process open as many files as it may: a connection is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # some systems name a limit that they do not grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _check_address(settings: Settings) -> None:

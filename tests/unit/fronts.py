@@ -9,7 +9,8 @@ import structlog
 from server.application import Application, Common
 from server.exchange import Exchange, Request, Response, Route
 from server.front import Front
-from server.telemetry import Telemetry
+from server.scoreboard import Record
+from server.telemetry import MODEL_INFO, Telemetry
 from tests.models import FakeEvaluator, fake_model, settings
 
 PATIENCE: Final = 30  # seconds for what should take none
@@ -60,6 +61,12 @@ def fake_front(*, serial: bool = False, gate: Callable[[], None] = lambda: None,
     telemetry = Telemetry()
     exchange = Exchange(made, model.identity, telemetry, log)
     return Front(Application(made, model, exchange, {"all": routes}, Common(telemetry), log))
+
+
+def metrics_of(front: Front) -> str:
+    """Give the page of a front's metrics."""
+    info = dict.fromkeys(MODEL_INFO.labels, "x")
+    return front.application.common.telemetry.expose("", info, Record())[1].decode()
 
 
 def _drop(*_: object) -> Any:

@@ -3,18 +3,20 @@
 import asyncio
 import functools
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from server.connection import KEEP_ALIVE, LINGER, Connection
+from server.connection import EARLY, LINGER, LINGERING, NEVER, Bounds, Connection
 from server.exchange import READ_ON_FACTOR, Response
-from server.incoming import MAX_HEAD_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
-from tests.unit.fronts import PATIENCE, Gate, fake_front
+from server.incoming import MAX_FIELD_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
+from tests.unit.fronts import PATIENCE, Gate, fake_front, metrics_of
 
-LIMIT = 1_000
+LIMIT, HEAD_LIMIT = 1_000, 65_536
 CHUNKED = "Transfer-Encoding: chunked"
 LIVE = b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -48,14 +50,17 @@ class Answer:
 class Wire(asyncio.Transport):
     """The other side of a connection, on a loop that runs only while something happens."""
 
-    def __init__(self, **given: Any) -> None:
+    def __init__(self, *, excess: int = 0, kept: bool = False, bounds: Bounds | None = None, **given: Any) -> None:
         super().__init__()
         self.written, self.ended, self.closed, self.reads = b"", False, False, True
-        self.aborted = False
+        self.aborted, self.unsent = False, 0
         self.connections: set[Connection] = set()
         self._runner = asyncio.Runner()
         self._front = fake_front(**{"max_body_bytes": LIMIT} | given)
-        self.connection = self.run(lambda: Connection(self._front, self.connections))
+        self.bounds = bounds or Bounds(self._front.application.settings)
+        self.connection = self.run(
+            lambda: Connection(self._front, self.connections, self.bounds, excess=excess, kept=kept)
+        )
         self.run(lambda: self.connection.connection_made(self))
 
     # What the connection calls.
@@ -74,6 +79,9 @@ class Wire(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self.closed
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def pause_reading(self) -> None:
         self.reads = False
@@ -133,6 +141,15 @@ class Wire(asyncio.Transport):
             yield Answer(int(first.split()[1]), headers, rest[:length])
             rest = rest[length:]
         assert not rest
+
+    def closed_by(self) -> dict[str, float]:
+        """Give how many connections were closed without an answer, by the reason."""
+        page = metrics_of(self._front)
+        return {
+            line.split('"')[1]: float(line.split()[1])
+            for line in page.splitlines()
+            if line.startswith("brinery_connections_closed_total{")
+        }
 
     def end(self) -> None:
         """Close the loop."""
@@ -212,7 +229,7 @@ def test_answers_come_in_the_order_of_requests(make: Callable[..., Wire]) -> Non
     wire.until(gate.entered.is_set)
     assert wire.written == b""
     assert not wire.reads
-    assert wire.connection.close_at is None, "the time of an answer is no silence of the caller's"
+    assert wire.connection.close_at == NEVER, "the time of an answer is no silence of the caller's"
     gate.open()
     answers = wire.answers(3)
     assert answers[0].body.startswith(b"prediction")
@@ -240,10 +257,10 @@ REFUSED = {
     "two lengths": (posted(b"", "Content-Length: 1", "Content-Length: 2"), 400, "malformed-request"),
     "a chunk without a size": (posted(b"x\r\n", CHUNKED), 400, "malformed-request"),
     "a long target": (probe(target="/" + "x" * MAX_TARGET_BYTES), 414, "target-too-long"),
-    "a long header": (probe("X: " + "x" * MAX_HEADER_BYTES), 431, "headers-too-large"),
+    "a long header": (probe("X: " + "x" * MAX_FIELD_BYTES), 431, "headers-too-large"),
     "many headers": (probe(*[f"X-{index}: 1" for index in range(MAX_HEADERS)]), 431, "headers-too-large"),
     "one header many times": (probe(*["X: 1"] * MAX_HEADERS), 431, "headers-too-large"),
-    "a head that does not end": (b"GET /live HTTP/1.1\r\nX: " + b"x" * MAX_HEAD_BYTES, 431, "headers-too-large"),
+    "a head that does not end": (b"GET /live HTTP/1.1\r\nX: " + b"x" * HEAD_LIMIT, 431, "headers-too-large"),
     "leave for too much": (
         posted(b"", f"Content-Length: {LIMIT + 1}", "Expect: 100-continue"),
         413,
@@ -262,7 +279,7 @@ def test_what_is_refused(wire: Wire, sent: bytes, status: int, slug: str) -> Non
     assert refused.headers["connection"] == "close"
     assert wire.ended, "the caller hears that no more comes"
     assert not wire.closed, "he may still be sending: to close at once would take the answer back"
-    assert wire.connection.close_at is not None
+    assert wire.connection.close_at < NEVER
     assert not wire.say_all()
 
 
@@ -270,7 +287,7 @@ def test_what_is_refused(wire: Wire, sent: bytes, status: int, slug: str) -> Non
     "sent",
     [
         pytest.param(probe(target="/live?" + "x" * (MAX_TARGET_BYTES - 6)), id="a long target"),
-        pytest.param(probe("X: " + "x" * (MAX_HEADER_BYTES - 1)), id="a long header"),
+        pytest.param(probe("X: " + "x" * (MAX_FIELD_BYTES - 1)), id="a long header"),
         pytest.param(probe(*[f"X-{index}: 1" for index in range(MAX_HEADERS - 1)]), id="many headers"),
         pytest.param(LIVE * 5_000, id="many requests"),
     ],
@@ -374,17 +391,177 @@ def test_a_caller_who_goes_away(make: Callable[..., Wire]) -> None:
     assert not gate.entered.is_set()
 
 
-def test_silence_has_an_end(wire: Wire) -> None:
-    """Between requests and within one a connection is kept for some time only; whatever is heard begins it anew."""
-    moments = [wire.connection.close_at]
-    for part in (LIVE, b"GET /li", b"ve HTTP/1.1\r\n"):
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Give a clock that stands until it is moved."""
+    clock = SimpleNamespace(now=1_000.0)
+    stands = SimpleNamespace(monotonic=lambda: clock.now, time=time.time)
+    monkeypatch.setattr("server.connection.time", stands)
+    return clock
+
+
+TIMES = {"header_timeout": 10.0, "body_timeout": 30.0, "idle_timeout": 75.0, "write_timeout": 20.0}
+
+
+def test_a_head_has_its_time(clock: SimpleNamespace, make: Callable[..., Wire]) -> None:
+    """A head that dribbles in gets no more time than one that does not, and then a 408 and the end."""
+    wire = make(**TIMES)
+    for part in (b"\r\n", b"GET ", b"/live HTTP/1.1\r\n", b"Host: x\r\n"):
         wire.send(part)
-        moments.append(wire.connection.close_at)
-    assert None not in moments
-    assert moments == sorted(moments, key=lambda moment: moment or 0)
-    assert KEEP_ALIVE > LINGER
-    wire.run(wire.connection.expire)
+        assert wire.connection.close_at == 1_000 + 10 * EARLY
+        clock.now += 2
+    wire.run(wire.connection.expire_in_time)
+    assert wire.written == b"", "it is not over yet"
+    clock.now = wire.connection.close_at
+    wire.run(wire.connection.expire_in_time)
+    (answer,) = wire.answers()
+    assert (answer.status, answer.problem) == (408, "request-timeout")
+    assert answer.headers["connection"] == "close"
+    assert b"head did not come in within 10 seconds" in answer.body
     assert wire.closed
+    assert wire.closed_by() == {}
+
+
+def test_a_body_has_its_time(clock: SimpleNamespace, make: Callable[..., Wire]) -> None:
+    """So has a body, from the end of its head, in chunks or not."""
+    for framing in ("Content-Length: 100", CHUNKED):
+        clock.now = 1_000
+        wire = make(**TIMES)
+        clock.now += 5
+        wire.send(posted(b"", framing))
+        for part in (b"1\r\n", b"1\r\n", b"1\r\n"):
+            clock.now += 9
+            wire.send(part)
+            assert wire.connection.close_at == 1_035
+        clock.now = 1_035
+        wire.run(wire.connection.expire_in_time)
+        (answer,) = wire.answers()
+        assert (answer.status, answer.problem) == (408, "request-timeout")
+        assert b"body did not come in within 30 seconds" in answer.body
+        assert wire.closed
+
+
+def test_who_never_says_anything(clock: SimpleNamespace, make: Callable[..., Wire]) -> None:
+    """A connection on which nothing comes is closed within the time for a head, without an answer, and counted."""
+    wire = make(**TIMES)
+    assert wire.connection.close_at == 1_000 + 10 * EARLY
+    clock.now = wire.connection.close_at
+    wire.run(wire.connection.expire_in_time)
+    assert (wire.written, wire.closed) == (b"", True)
+    assert wire.closed_by() == {"header-timeout": 1}
+
+
+def test_a_kept_connection_has_its_time(clock: SimpleNamespace, make: Callable[..., Wire]) -> None:
+    """Between requests a connection is kept for some time, which line ends do not make longer; a request does."""
+    wire = make(**TIMES)
+    for count in (1, 2):
+        clock.now += 5
+        wire.send(LIVE)
+        wire.answers(count)
+        assert wire.connection.close_at == clock.now + 75
+    clock.now += 50
+    wire.send(b"\r\n")
+    assert wire.connection.close_at == clock.now + 25
+    clock.now += 25
+    wire.run(wire.connection.expire_in_time)
+    assert wire.closed
+    assert len(wire.answers(2)) == 2, "no word of that"
+    assert wire.closed_by() == {"idle": 1}
+
+
+def test_a_connection_of_another_workers_is_kept(clock: SimpleNamespace, make: Callable[..., Wire]) -> None:
+    """A connection that another worker had is between two requests, not new."""
+    wire = make(kept=True, **TIMES)
+    assert wire.connection.close_at == 1_075
+    wire.send(LIVE[:10])
+    assert wire.connection.close_at == 1_000 + 10 * EARLY
+
+
+def test_each_head_has_a_time_of_its_own(clock: SimpleNamespace, make: Callable[..., Wire]) -> None:
+    """The time for a head begins with its first byte, and behind an answer when that is written."""
+    wire = make(**TIMES)
+    wire.send(LIVE)
+    clock.now += 50
+    wire.send(LIVE[:10])
+    assert wire.connection.close_at == clock.now + 10 * EARLY
+    clock.now += 5
+    wire.send(LIVE[10:] + LIVE[:10])
+    assert len(wire.answers(2)) == 2
+    assert wire.connection.close_at == clock.now + 10 * EARLY
+    clock.now += 3
+    wire.send(LIVE[10:])
+    assert wire.connection.close_at == clock.now + 75
+
+
+def test_who_does_not_read_has_a_time(clock: SimpleNamespace, make: Callable[..., Wire]) -> None:
+    """Who does not read his answer is let go after a time, and whatever of it is unsent is dropped."""
+    wire = make(**TIMES)
+    wire.send(LIVE)
+    wire.run(wire.connection.pause_writing)
+    assert wire.connection.close_at == 1_020
+    wire.run(wire.connection.resume_writing)
+    assert wire.connection.close_at == 1_075
+    wire.unsent = 10
+    clock.now = 1_075
+    wire.run(wire.connection.expire_in_time)
+    assert wire.aborted
+    assert wire.closed_by() == {"write-timeout": 1}
+
+
+def test_one_connection_too_many(make: Callable[..., Wire]) -> None:
+    """Beyond the limit a connection is told so and closed: some have time to read it, the rest is closed at once."""
+    for excess, lingers in ((1, True), (LINGERING, True), (LINGERING + 1, False)):
+        wire = make(excess=excess)
+        (answer,) = wire.answers()
+        assert (answer.status, answer.problem) == (503, "too-many-connections")
+        assert answer.headers["retry-after"] == "1"
+        assert answer.headers["connection"] == "close"
+        assert (wire.ended, wire.closed) == (lingers, not lingers)
+        wire.send(LIVE)
+        assert len(wire.answers()) == 1
+        assert wire.connection.close_at < NEVER
+    assert make(excess=0).written == b""
+
+
+def test_who_lingers_is_closed(clock: SimpleNamespace, make: Callable[..., Wire]) -> None:
+    """A refused caller who neither reads nor goes away is let go soon, and that is no other reason."""
+    wire = make(excess=1)
+    assert wire.connection.close_at == 1_000 + LINGER
+    clock.now += LINGER
+    wire.run(wire.connection.expire_in_time)
+    assert wire.closed
+    assert wire.closed_by() == {}
+
+
+def test_a_deadline_is_kept_though_no_thread_is_free(make: Callable[..., Wire]) -> None:
+    """At the deadline the loop answers what waits and what is worked on, and goes on with the connection."""
+    gate = Gate()
+    wire = make(serial=True, gate=gate.wait, threads=1, deadline=0.05)
+    wire.send(posted(b"1"), LIVE)
+    wire.until(gate.entered.is_set)
+    assert [answer.status for answer in wire.answers(2)] == [504, 200]
+    gate.open()
+
+
+@pytest.mark.parametrize("slow", [b"x" * 900, b"", None], ids=["a body", "a head", "both"])
+def test_what_comes_in_is_bounded_for_all(make: Callable[..., Wire], slow: bytes | None) -> None:
+    """Who would make us hold too much of what still comes in is refused; the others are not, and then there is room."""
+    head = probe("X: " + "x" * 900)[:-4]
+    parts = {b"": head, None: posted(b"x" * 400, length=999)}
+    sent = parts.get(slow) or posted(b"x" * 900, length=999)
+    first = make(max_buffered_bytes=1)
+    second, third = (make(bounds=first.bounds) for _ in range(2))
+    first.send(sent)
+    second.send(posted(b"x" * 700, length=999))
+    refused = second.answers()[0]
+    assert (refused.status, refused.problem) == (503, "overloaded")
+    assert refused.headers["connection"] == "close"
+    assert not first.written
+    first.go_away()
+    third.send(posted(b"x" * 999))
+    third.send(posted(b"x" * 900, length=999), b"x" * 99)
+    assert [answer.status for answer in third.answers(2)] == [200, 200]
+    assert first.bounds.held == 0
 
 
 def test_drain(make: Callable[..., Wire]) -> None:
@@ -400,8 +577,6 @@ def test_drain(make: Callable[..., Wire]) -> None:
         wire.run(wire.connection.drain)
     assert not any(wire.closed for wire in (idle, busy, half, new))
     for wire, moment in zip((idle, new), before, strict=True):
-        assert moment is not None
-        assert wire.connection.close_at is not None
         assert wire.connection.close_at < moment, "who is silent does not hold up the stop for long"
     gate.open()
     half.send(LIVE[10:])
@@ -502,7 +677,7 @@ def test_who_does_not_read_is_let_go(wire: Wire) -> None:
     """A caller who does not read has a time for it, after which the connection is broken off."""
     wire.send(LIVE)
     wire.run(wire.connection.pause_writing)
-    assert wire.connection.close_at is not None
+    assert wire.connection.close_at < NEVER
     wire.run(wire.connection.expire)
     assert wire.aborted
 
@@ -511,7 +686,7 @@ def test_a_connection_that_is_closed_and_not_read_is_let_go(wire: Wire) -> None:
     """So has one whose last answer is on its way."""
     wire.send(probe("Connection: close"))
     assert wire.closed
-    assert wire.connection.close_at is not None
+    assert wire.connection.close_at < NEVER
     wire.run(wire.connection.expire)
     assert wire.aborted
 
@@ -533,7 +708,7 @@ def test_an_answer_that_fails_is_an_answer(make: Callable[..., Wire], monkeypatc
     def refuse(error: Exception) -> Response:
         return Response(500, str(error).encode())
 
-    monkeypatch.setattr(wire.connection._front, "_exchange", fail)
+    monkeypatch.setattr(wire.connection._front.application.exchange, "complete", fail)
     monkeypatch.setattr(wire.connection._front, "refuse", refuse)
     wire.send(posted(b"1"))
     answer = wire.answers()[0]

@@ -3,8 +3,9 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ Message = Mapping[str, Any]
 
 def ask(front: Front, method: str, path: str, body: bytes = b"") -> Response | Future[Response]:
     """Ask a front as a connection does."""
-    return front.answer(method, path, "", Headers({}), body, 0.0)
+    return front.answer(method, path, "", Headers({}), body, time.perf_counter())
 
 
 def done(answer: Response | Future[Response]) -> Response:
@@ -88,22 +89,23 @@ def test_others_are_answered_while_all_threads_predict() -> None:
     assert [thread_of(each) for each in predictions] == ["prediction"] * 3
 
 
-def test_threads_are_started_when_they_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_are_started_when_they_are_needed() -> None:
     """No thread is there before it is needed, since none would survive the fork; then as many as the setting says."""
-    made: list[int] = []
 
-    class Counted(ThreadPoolExecutor):
-        def __init__(self, max_workers: int, prefix: str) -> None:
-            made.append(max_workers)
-            super().__init__(max_workers, prefix)
+    def names() -> set[str]:
+        return {thread.name for thread in threading.enumerate()} - before
 
-    monkeypatch.setattr("server.front.ThreadPoolExecutor", Counted)
-    front = fake_front(serial=True, threads=7)
+    before = {thread.name for thread in threading.enumerate()}
+    gate = Gate()
+    front = fake_front(serial=True, gate=gate.wait, threads=3)
     ask(front, "GET", "/live")
-    assert made == []
-    for _ in range(2):
-        done(ask(front, "POST", "/predict", b"{}"))
-    assert made == [7]
+    assert names() == set()
+    answers = [ask(front, "POST", "/predict", b"{}")]
+    assert len(names()) <= 1
+    answers += [ask(front, "POST", "/predict", b"{}") for _ in range(4)]
+    gate.open()
+    assert {done(answer).status for answer in answers} == {200}
+    assert names() <= {"prediction_0", "prediction_1", "prediction_2"}
 
 
 @pytest.mark.parametrize(

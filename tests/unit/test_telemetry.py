@@ -31,6 +31,7 @@ def used() -> Telemetry:
     """Make metrics of which each was counted."""
     telemetry = Telemetry()
     telemetry.in_flight.inc()
+    telemetry.closed("idle")
     telemetry.answered("/api/predict", "POST", 200, 0.002)
     telemetry.answered("unmatched", "BREW", 404, 0.1)
     telemetry.rejected(["invalid-input", "invalid-input"])
@@ -46,6 +47,7 @@ def test_counts() -> None:
     assert found["brinery_http_requests_total", ("404", "other", "unmatched")] == 1
     assert found["brinery_http_request_duration_seconds_count", ("/api/predict",)] == 1
     assert found["brinery_http_requests_in_flight", ()] == 1
+    assert found["brinery_connections_closed_total", ("idle",)] == 1
     assert found["brinery_rejected_total", ("invalid-input",)] == 2
     assert found["brinery_predictions_total", ("prediction", "yes")] == 2
     assert found["brinery_request_rows_sum", ()] == 3
