@@ -16,7 +16,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from server.tls import GOODBYE, HANDSHAKE
 
-RESERVE: Final = 16  # files that a worker may open beside those it has and its connections
+RESERVE: Final = 24  # files that a worker may open beside its connections: for metrics, and to refuse more of these
 SLOTS: Final = 64  # more workers than these share some of them, and are told apart a little less well
 POLITE: Final = 0.002  # seconds that one who holds more leaves a connection to the others
 EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})

@@ -20,9 +20,9 @@ from server.incoming import Arrived, Buffered, Incoming, Reader, malformed
 from server.pool import Work
 from server.settings import Settings
 
-EARLY: Final = 0.95  # of the time for a head: whoever has not sent it cannot know when we began to count
+EARLY: Final = 0.9  # of the time for a head: the caller counts from before we took the connection
 LINGER: Final = 2.0  # seconds for a caller to read why he was refused
-LINGERING: Final = 16  # connections beyond the limit that may: others are closed at once
+LINGERING: Final = 8  # connections beyond the limit that may: others are closed at once
 LAST_CALL: Final = 1.0  # seconds for a kept connection to be used once more when the worker stops
 NEVER: Final = float("inf")
 TURN: Final = 32  # answers to one caller before others have their turn
@@ -193,21 +193,21 @@ class Connection(asyncio.Protocol):
             transport.resume_reading()
 
     def expire(self) -> None:
-        """Close now, also where the caller does not read; tell him why if he was about to ask something."""
+        """Close now, also where the caller does not read; who has begun to ask, and took too long, is told."""
+        late = time.monotonic() >= self.close_at - ROUNDING
+        reason = self._awaited if late else STOP
         if self._transport is None:
             self._connections.discard(self)  # it was never made
         elif self._transport.is_closing() or not self._writable or self._transport.get_write_buffer_size():
-            self._front.closed(READING)
+            self._front.closed(READING if late else STOP)
             self._transport.abort()
-        elif self._reader.partial is not None and not self._closing and self._awaited in (HEAD, BODY):
+        elif self._reader.partial is not None and not self._closing and reason in (HEAD, BODY):
             self._reader.close()
             settings = self._bounds.settings
-            in_head = self._awaited is HEAD
-            late = too_slow("head", settings.header_timeout) if in_head else too_slow("body", settings.body_timeout)
-            self._respond(self._front.refuse(late), None)
+            slow = ("head", settings.header_timeout) if reason is HEAD else ("body", settings.body_timeout)
+            self._respond(self._front.refuse(too_slow(*slow)), None)
             self._close()
         else:
-            reason = STOP if self.close_at == NEVER else self._awaited
             if reason is not END:
                 self._front.closed(reason)
             self._close()
@@ -226,7 +226,7 @@ class Connection(asyncio.Protocol):
                 self._respond(self._front.refuse(asked), None)
         else:
             self._loop.call_soon(self._go_on)
-        if not self._waiting and self._working is None:
+        if not self._waiting and self._working is None and self._writable:
             if self._reader.partial is None or self._closing:
                 self._rest()
             else:
@@ -238,7 +238,7 @@ class Connection(asyncio.Protocol):
 
     def _rest(self) -> None:
         """End the connection, or keep it for the next request."""
-        if self._transport is None or not self._writable:
+        if self._transport is None:
             return
         if self._lingering:
             # To close while something comes in would take the answer back before the caller has read it.

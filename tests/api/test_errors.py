@@ -142,6 +142,26 @@ def test_a_deadline_that_passes() -> None:
     assert "0.05 seconds" in document["detail"]
 
 
+def test_a_deadline_of_the_callers() -> None:
+    """A caller shortens his own deadline, and never makes it longer; what is no number of seconds is told so."""
+    client = serve(Moody(), deadline=5)
+    slow, quick = json.dumps({"x0": SLEEP}), json.dumps({"x0": 1})
+    document = problem(post(client, slow, X_Request_Timeout="0.05"), 504)
+    assert "0.05 seconds" in document["detail"]
+    problem(post(client, quick, X_Request_Timeout="0"), 504)
+    for text in ("4.5", "5", "3600"):
+        assert post(client, quick, X_Request_Timeout=text).status_code == 200
+    for text in ("soon", "-1", "1e3", "1,5", "inf", "1, 2"):
+        document = problem(post(client, quick, X_Request_Timeout=text), 400)
+        assert document["type"] == "docs/errors.md#bad-request"
+        assert "X-Request-Timeout" in document["detail"]
+        assert text not in document["detail"].replace("such as 2.5", "")
+    assert (
+        "longer than its 0.05 seconds"
+        in problem(post(serve(Moody(), deadline=0.05), slow, X_Request_Timeout="10"), 504)["detail"]
+    )
+
+
 def test_a_full_server_answers_in_time() -> None:
     """A request that finds no free slot within its deadline is answered nevertheless."""
     inside, let_go = threading.Event(), threading.Event()

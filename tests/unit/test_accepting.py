@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from server import accepting
-from server.accepting import Acceptor, Held, Shares
+from server.accepting import RESERVE, Acceptor, Held, Shares, room_for
 
 
 def test_who_is_ahead() -> None:
@@ -67,7 +67,8 @@ class Listener:
         self.held: Held[object] = Held(self.shares, 1)
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.socket.setblocking(False)
-        self.acceptor = Acceptor(self.socket, self._connect, self.held)
+        self.told: list[OSError] = []
+        self.acceptor = Acceptor(self.socket, self._connect, self.held, self.told.append)
         self._came = asyncio.Condition()
 
     def _connect(self) -> asyncio.Protocol:
@@ -150,7 +151,7 @@ def test_stop_takes_those_who_wait() -> None:
 
 
 def test_a_system_without_files_is_given_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no more files can be opened the acceptor waits, and then goes on."""
+    """Where no more files can be opened the acceptor says so once, waits, and then goes on."""
     monkeypatch.setattr(accepting, "RECOVERY", 0.001)
 
     class Exhausted:
@@ -172,5 +173,22 @@ def test_a_system_without_files_is_given_time(monkeypatch: pytest.MonkeyPatch) -
         with listener.call():
             await listener.until(1)
         assert not exhausted.refusals
+        assert [error.errno for error in listener.told] == [errno.EMFILE]
 
     run(scene)
+
+
+@pytest.mark.parametrize(("limit", "room"), [(1_000_000, 10_000), (-1, 10_000), (1, 1)], ids=["many", "any", "none"])
+def test_room(monkeypatch: pytest.MonkeyPatch, limit: int, room: int) -> None:
+    """As many connections as are wanted can be held, or as files can be opened, and one in any case."""
+    monkeypatch.setattr("resource.getrlimit", lambda _: (limit, limit))
+    assert room_for(10_000) == room
+
+
+def test_room_beside_what_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is open already, and what may still be opened, is no room for connections."""
+    monkeypatch.setattr("resource.getrlimit", lambda _: (1_000, 1_000))
+    before = room_for(10_000)
+    assert before < 1_000 - RESERVE
+    with socket.socket(), socket.socket():
+        assert room_for(10_000) == before - 2
