@@ -122,10 +122,11 @@ class Front:
         since = time.perf_counter() - self._settings.deadline - grace
         return sum(pool.overdue(since) for pool in self._pools())
 
-    def close(self) -> None:
-        """Drop what waits for a thread, for the end of the process."""
-        for pool in self._pools():
-            pool.close()
+    def close(self, patience: float = 0.0) -> bool:
+        """Drop what waits for a thread; tell whether the threads have ended, within some seconds."""
+        until = time.monotonic() + patience
+        ended = [pool.close(until) for pool in self._pools()]  # each of them, also behind one that has not
+        return all(ended)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request of an ASGI server."""

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 import time
 from typing import Any, Final, cast
 
@@ -45,8 +44,7 @@ class LoopWorker(Worker):
         self._front = cast("Front", self.wsgi)  # what Gunicorn takes for WSGI is what `server.asgi` made
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             stuck = runner.run(self._serve())
-        self._front.close()
-        if stuck or _threads_run_on():
+        if not self._front.close(LAST_MOMENT) or stuck:
             sys.stdout.flush()
             os._exit(STUCK if stuck else 0)  # to wait for these threads would be to wait for ever
 
@@ -131,12 +129,3 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
     except TimeoutError:
         return
-
-
-def _threads_run_on() -> bool:
-    """Tell whether threads do not end that would keep the process from its end."""
-    end = time.monotonic() + LAST_MOMENT
-    others = [each for each in threading.enumerate() if not each.daemon and each is not threading.main_thread()]
-    for thread in others:
-        thread.join(max(0.0, end - time.monotonic()))
-    return any(thread.is_alive() for thread in others)

@@ -5,6 +5,7 @@ thread, and what the thread still gives is dropped.
 """
 
 import threading
+import time
 import weakref
 from collections import deque
 from concurrent.futures import Future
@@ -58,7 +59,8 @@ class Pool:
         self._lock, self._queue = threading.Lock(), queue
         self._waiting: deque[Work] = deque()
         self._begun: set[Work] = set()
-        self._started, self._working = 0, 0  # threads; those that have something to do
+        self._started: list[threading.Thread] = []
+        self._working = 0  # of these
         self._ready: _Ready = SimpleQueue()
         weakref.finalize(self, self._ready.put, None)
 
@@ -98,17 +100,22 @@ class Pool:
         with self._lock:
             return sum(work.request.arrived < since for work in self._begun)
 
-    def close(self) -> None:
-        """Drop what waits."""
+    def close(self, until: float) -> bool:
+        """Drop what waits; tell whether the threads have ended by this moment, by `time.monotonic`."""
         for work in list(self._waiting):
             work.cancel()
+        self._ready.put(None)
+        for thread in self._started:
+            thread.join(max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._started)
 
     def _start(self) -> None:
-        if self._started < self._working:
-            name = f"{self._name}_{self._started}"
-            self._started += 1
+        if len(self._started) < self._working:
+            name = f"{self._name}_{len(self._started)}"
             # A thread that never ends must not hold up the end of the process.
-            threading.Thread(target=_serve, args=(self._ready,), name=name, daemon=True).start()
+            thread = threading.Thread(target=_serve, args=(self._ready,), name=name, daemon=True)
+            self._started.append(thread)
+            thread.start()
 
     def _leave(self, work: Work) -> None:
         self._queue.leave(work.rows, work.seconds)

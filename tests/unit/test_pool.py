@@ -167,9 +167,10 @@ def test_who_goes_away_gives_his_place_free() -> None:
     assert not first.cancel()
     gone.expire()
     counted.work()
-    counted.front.close()
+    assert not counted.front.close()
     counted.gate.open()
     assert first.result(PATIENCE).status == 200
+    assert counted.front.close(PATIENCE), "nobody works any more"
     assert counted.calls == 1
 
 
