@@ -49,7 +49,8 @@ class Bounds:
         self.settings = settings
         self.head, self.body = settings.header_timeout * EARLY, settings.body_timeout
         self.idle, self.write = settings.idle_timeout, settings.write_timeout
-        self._buffered = Buffered(max(settings.max_buffered_bytes, settings.max_body_bytes))
+        one = settings.max_header_bytes + settings.max_body_bytes
+        self._buffered = Buffered(max(settings.max_buffered_bytes, one))
 
     @property
     def held(self) -> int:

@@ -4,6 +4,7 @@ The syntax is the parser's, llhttp's by way of httptools; what may come, and in 
 """
 
 import time
+from itertools import chain
 from typing import Final, TypeAlias
 
 import httptools
@@ -66,6 +67,7 @@ class Reader:
         self.owes_continue = False
         self.in_body = False
         self._framing = 0  # bytes that were no body: of the head that is read, or between the parts of its body
+        self._head = 0  # bytes of the head whose body is read, once they were counted
         self._offering: Incoming | None = None  # the last request, for as long as it may turn out to be an offer
 
     def feed(self, data: bytes) -> list[Arrived]:
@@ -96,7 +98,11 @@ class Reader:
 
     def _hold(self) -> None:
         """Count what is held of a request; refuse it where all of them together would be too much."""
-        held = 0 if self.partial is None else self._framing + len(self.partial.body)
+        held = 0
+        if self.partial is not None:
+            if self.in_body and not self._head:
+                self._head = len(self.partial.target) + sum(map(len, chain(*self.partial.headers.items())))
+            held = self._framing + len(self.partial.body) + self._head
         more, self._held = held - self._held, held
         self._buffered.size += more
         if more > 0 and self._buffered.size > self._buffered.limit:
@@ -207,7 +213,7 @@ class Reader:
         incoming.arrived = time.perf_counter()
         self._offering = incoming  # the parser tells of an offer only after this
         self._arrived.append(incoming)
-        self.partial, self.in_body, self.owes_continue = None, False, False
+        self.partial, self.in_body, self.owes_continue, self._head = None, False, False, 0
 
     @property
     def _current(self) -> Incoming:

@@ -261,7 +261,7 @@ class Settings:
     max_buffered_bytes: int = _setting(
         268_435_456,
         integer(1),
-        "Most bytes of requests that a worker holds while they still come in, at least one body of the largest size; "
+        "Most bytes of requests that a worker holds while they still come in, at least one of the largest size; "
         "whoever sends more is refused with 503.",
     )
     graceful_timeout: float = _setting(

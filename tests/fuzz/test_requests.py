@@ -3,11 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.errors import RequestError
-from server.incoming import Arrived, Incoming, Reader
+from server.errors import BrineryError
+from server.incoming import Arrived, Buffered, Incoming, Reader
 from tests.fuzz.mutations import mutated, split
 
-LIMIT = 64
+LIMIT, HEAD_LIMIT = 64, 65_536
 TEXTS = [
     b"GET /api/health/live HTTP/1.1\r\nHost: x\r\n\r\n",
     b"POST /api/predict?detail=full HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
@@ -63,9 +63,15 @@ def told(arrived: list[Arrived]) -> list[object]:
 
 
 def read(parts: list[bytes]) -> tuple[list[Arrived], Reader]:
-    """Read a text in parts."""
-    reader = Reader(LIMIT)
-    return [each for part in parts for each in reader.feed(part)], reader
+    """Read a text in parts, and see that nothing is held but of a request that still comes in."""
+    buffered = Buffered(1_000_000)
+    reader = Reader(LIMIT, HEAD_LIMIT, buffered)
+    arrived = []
+    for part in parts:
+        arrived += reader.feed(part)
+        assert buffered.size >= 0
+        assert buffered.size == 0 or reader.partial is not None
+    return arrived, reader
 
 
 @given(mutated(TEXTS, TOKENS), st.data())
@@ -81,9 +87,9 @@ def test_parts_do_not_matter(text: bytes, data: st.DataObject) -> None:
 def test_what_arrives_is_sound(text: bytes) -> None:
     """A request has a framing that nobody could read otherwise, and nothing comes behind a refusal."""
     arrived, reader = read([text])
-    assert reader.ended == any(isinstance(each, RequestError) for each in arrived)
+    assert reader.ended == any(isinstance(each, BrineryError) for each in arrived)
     for position, each in enumerate(arrived):
-        if isinstance(each, RequestError):
+        if isinstance(each, BrineryError):
             assert position == len(arrived) - 1
             continue
         assert b" " not in each.target
