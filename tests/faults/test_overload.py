@@ -107,7 +107,7 @@ def test_ten_times_the_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         sys.path.remove(str(tmp_path))
         sys.modules.pop("slowly", None)
     deadline, seconds, request = 5.0, 10.0, posted({"x0": 1})
-    environ = {"PYTHONPATH": str(tmp_path)}
+    environ = {"PYTHONPATH": str(tmp_path), "BRINERY_ALLOWED_GLOBALS": "slowly.Slow"}
     with Server(bundle=bundle, front="asgi", environ=environ, deadline=deadline) as server:
 
         async def scene(callers: Callers) -> None:

@@ -57,7 +57,11 @@ class Gate:
         self.path = folder / "gate"
         os.mkfifo(self.path)
         self.entered = folder / "gate.entered"
-        self.environ = {"PYTHONPATH": str(folder), "GATE": str(self.path)}
+        self.environ = {
+            "PYTHONPATH": str(folder),
+            "GATE": str(self.path),
+            "BRINERY_ALLOWED_GLOBALS": "gated.Gate",
+        }
         sys.path.insert(0, str(folder))
         try:
             from gated import Gate as Model  # type: ignore[import-not-found]
