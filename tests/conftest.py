@@ -5,6 +5,9 @@
 
 import os
 
+# As `brinery serve` sets it, and before OpenMP is loaded: its threads do not survive the forks that some tests make.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import hypothesis
 
 hypothesis.settings.register_profile("default", deadline=None)

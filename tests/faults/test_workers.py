@@ -63,7 +63,7 @@ def naughty(folder: Path, *, at_once: bool = False) -> dict[str, object]:
     finally:
         sys.path.remove(str(folder))
         sys.modules.pop("naughty", None)
-    return {"bundle": bundle, "environ": {"PYTHONPATH": str(folder)}}
+    return {"bundle": bundle, "allowed_globals": "naughty.Naughty", "environ": {"PYTHONPATH": str(folder)}}
 
 
 def starts(server: Server) -> float:
@@ -102,7 +102,7 @@ def test_a_killed_worker_under_load() -> None:
 def test_a_model_that_crashes_at_once_never_serves(tmp_path: Path) -> None:
     """A model that ends the process in which it is tried is refused with a sentence, and nothing listens."""
     made = naughty(tmp_path, at_once=True)
-    settings = {"bundle": made["bundle"]}
+    settings = {name: made[name] for name in ("bundle", "allowed_globals")}
     with Program(BIN / "brinery", "serve", environ={**environ_with(settings), "PYTHONPATH": str(tmp_path)}) as program:
         assert program.wait() == 3
         (line,) = program.err
