@@ -42,10 +42,10 @@ def evaluate(engine: Compiled, x: Matrix) -> Evaluation:
 
 
 @np.errstate(all="ignore")
-def asked(estimator: Any, x: Matrix) -> Evaluation:
-    """Ask an estimator itself."""
+def asked(estimator: Any, x: Matrix, form: Form | None = None) -> Evaluation:
+    """Ask an estimator itself, for what a form of answer needs; its own, unless one is given."""
     predicted = np.asarray(estimator.predict(x)).reshape(len(x), -1)
-    form = form_of(estimator)
+    form = form or form_of(estimator)
     if form is Form.VALUES:
         return Evaluation([predicted])
     if form is Form.PREDICTION:

@@ -135,11 +135,12 @@ def test_every_estimator(name: str) -> None:
             break  # it looks at no target
         rows, x = drawn(model)
         codes = model.signature.parse_rows(rows)
+        form = model.outputs.form
         equal = same if model.engine.name.removeprefix("pipeline, ") in EXACT else near
-        equal(model.evaluator.evaluate(codes, with_classes=True), asked(estimator, x))
+        equal(model.evaluator.evaluate(codes, with_classes=True), asked(estimator, x, form))
         for index in range(ALONE):
             alone = model.evaluator.evaluate([codes[index]], with_classes=True)
-            equal(alone, asked(estimator, x[index : index + 1]))
+            equal(alone, asked(estimator, x[index : index + 1], form))
     assert served
 
 
