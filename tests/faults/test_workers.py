@@ -140,7 +140,6 @@ def _wait_for_another(server: Server, victim: int, workers: int) -> None:
     eventually(lambda: len(set(server.workers()) - {victim}) == workers, "another worker")
 
 
-@pytest.mark.by_hand
 def test_a_prediction_that_never_ends(tmp_path: Path) -> None:
     """Its caller gets 504 at the deadline, others their answers, and the worker is replaced."""
     with Server(workers=1, deadline=1, **naughty(tmp_path)) as server:  # type: ignore[arg-type]
