@@ -3,6 +3,7 @@
 import argparse
 import json
 import pickle
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ def existing(path: Path, where: str) -> Path:
 
 
 def write(bundle: Bundle, folder: Path) -> None:
-    """Write the bundle's files into `folder`, and print the figures and what was written.
+    """Write the bundle's files into `folder`, seal it, and print the figures and what was written.
 
     The folder is made if need be; what else it holds is left alone.
     """
@@ -75,3 +76,11 @@ def write(bundle: Bundle, folder: Path) -> None:
         print(f"{figure}: {value}")
     for path in written:
         print(f"{path}: {path.stat().st_size:,} bytes")
+    seal(folder)
+
+
+def seal(folder: Path) -> None:
+    """Seal the bundle by the console, with golden requests drawn anew; end the program where that is refused."""
+    command = [sys.executable, "-m", "server", "seal", folder.resolve(), "--rows", "50"]
+    if subprocess.run(command, cwd=REPOSITORY, check=False).returncode:  # noqa: S603  # our own console, no shell
+        sys.exit(f"{folder} was written, and cannot be sealed: see above.")

@@ -1,4 +1,4 @@
-"""The console: `brinery serve | check | predict | openapi | reload | key | settings`.
+"""The console: `brinery serve | check | seal | predict | openapi | reload | key | settings`.
 
 What a verb needs is imported when it runs, so that `--help` and `settings` answer at once.
 """
@@ -58,6 +58,28 @@ def _parser() -> argparse.ArgumentParser:
     _add_bundle(check)
     check.set_defaults(run=_check)
 
+    seal = verbs.add_parser(
+        "seal",
+        help="write down what a bundle is and what it answers, and sign that",
+        description="Write manifest.json, which says what the bundle's files are, and golden.json, which says what the "
+        "estimator answers. A server verifies both before it serves.",
+    )
+    _add_bundle(seal)
+    golden = seal.add_mutually_exclusive_group()
+    golden.add_argument("--golden", metavar="ROWS_FILE", help="requests to answer: a file of JSON, JSON Lines or CSV")
+    golden.add_argument(
+        "--rows", metavar="N", type=_rows, help="write golden.json anew, of so many requests drawn from the signature"
+    )
+    seal.add_argument("--key", metavar="FILE", type=Path, help="an Ed25519 private key in PEM, to sign the manifest")
+    seal.add_argument(
+        "--allow",
+        metavar="GLOBAL",
+        action="append",
+        default=[],
+        help="let the pickles name this global too; counts only under a trusted signature; may be repeated",
+    )
+    seal.set_defaults(run=_seal)
+
     predict = verbs.add_parser(
         "predict",
         help="answer the rows of a file",
@@ -107,6 +129,13 @@ def _add_bundle(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="the folder with model.pkl")
 
 
+def _rows(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1_000:
+        msg = f"{text!r} is not a whole number from 1 to 1000"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
+
+
 def _serve(given: argparse.Namespace) -> int:
     from server.console.serve import serve
 
@@ -117,6 +146,15 @@ def _check(given: argparse.Namespace) -> int:
     from server.console.check import check
 
     print(check(given.bundle, Settings.from_environ(os.environ)))
+    return 0
+
+
+def _seal(given: argparse.Namespace) -> int:
+    from server.console.seal import seal
+
+    settings = Settings.from_environ(os.environ)
+    said = seal(given.bundle, settings, rows_file=given.golden, rows=given.rows, key=given.key, allow=given.allow)
+    print(said, end="")
     return 0
 
 

@@ -41,6 +41,20 @@ class Allowed:
         return Named(full, role)
 
 
+class Noting(Allowed):
+    """What a model may name, with a note of the `names` that were asked for."""
+
+    def __init__(self, extra: Iterable[str] = ()) -> None:
+        super().__init__(listed()["all"], extra)
+        self.names: set[str] = set()
+
+    def named(self, module: str, name: str) -> Named:
+        """Give the global, and note it."""
+        named = super().named(module, name)
+        self.names.add(named.name)
+        return named
+
+
 def canonical(module: str, name: str) -> str:
     """Give the name of a global as the list has it: its module as it is called today, a dot, and its name."""
     full = f"{MODULES.get(module, module)}.{name}"

@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 
 import orjson
 
-from server.errors import BundleError, one_line
+from server.errors import BundleError, StartError, one_line
 
 MEGABYTE: Final = 1_000_000
 PR_SET_PDEATHSIG: Final = 1  # prctl(2)
@@ -94,6 +94,8 @@ def _run(function: Callable[[], object], telling: int, memory: int) -> NoReturn:
             reasons: Sequence[str] = ()
         except BundleError as error:
             reasons = error.reasons
+        except StartError as error:
+            reasons = (str(error),)
         except MemoryError:
             reasons = (f"The model takes more than {memory // MEGABYTE} MB of memory; see BRINERY_TRIAL_MEMORY.",)
         except Exception as error:  # whatever it is, it is to be told

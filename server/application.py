@@ -1,8 +1,9 @@
 """The application that both fronts serve: the only place that wires parts together."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import sklearn
@@ -14,11 +15,13 @@ from server.api.health import health_routes
 from server.api.info import info_routes, metric_labels
 from server.api.metrics import metrics_routes
 from server.api.predict import predict_routes
-from server.bundle import Bundle, Files, is_other_version, load, read_files
+from server.bundle import GOLDEN, Bundle, Files, is_other_version, load, read_files
 from server.exchange import Exchange, Route
+from server.golden import MAX_REQUESTS, Golden, check_golden, read_golden
 from server.guard import Guard
 from server.keys import read_keys
 from server.logs import make_logger
+from server.manifest import Seal, trust_of, verify
 from server.model import Model, make_model
 from server.openapi import openapi_document
 from server.predictor import Predictor
@@ -30,14 +33,20 @@ from server.swagger import swagger_document
 from server.telemetry import Telemetry
 from server.tokens import read_tokens
 
+# Engines whose answers are sums of numbers in the model, chosen by comparisons: the same bits on every machine. An
+# exponential's last bit is its library's.
+SAME_EVERYWHERE: Final = ("forest",)
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A model that was tried and can answer; `example_answer` is its own, for the signature's example."""
+    """A model that was verified and tried and can answer; `example_answer` is its own, for the signature's example."""
 
     model: Model
     predictor: Predictor
     example_answer: Any
+    seal: Seal = Seal()
+    golden: Golden = Golden()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +72,39 @@ class Application:
 
 
 def prepare(settings: Settings, bundle: Bundle | Files | None = None) -> Prepared:
-    """Load a bundle, the settings' own unless one is given, try it and warm it up.
+    """Verify and load a bundle, the settings' own unless one is given, try it, check its answers and warm it up.
 
-    Raises `BundleError` for one that cannot be served.
+    Raises `BundleError` for one that cannot be served, and `SettingError` for a trusted key that cannot be used.
     """
     if bundle is None:
         bundle = read_files(settings.bundle, max_model_bytes=settings.max_model_bytes)
+    seal, golden = Seal(), Golden()
     if isinstance(bundle, Files):
+        seal = verify(bundle, trust_of(settings))
+        if GOLDEN in bundle.proofs:
+            golden = read_golden(bundle.proofs[GOLDEN])
         bundle = load(
             bundle,
             allow_other_version=settings.version_mismatch == "warn",
-            allowed=frozenset(settings.allowed_globals),
+            allowed=frozenset([*settings.allowed_globals, *seal.allowed_globals]),
             max_model_bytes=settings.max_model_bytes,
         )
     model = make_model(bundle, settings)
+    check_answers(model, golden)
     predictor = Predictor(model, max_rows=settings.max_rows)
-    return Prepared(model, predictor, _example_of(predictor, model))
+    return Prepared(model, predictor, answer_of(predictor, model.signature.example()), seal, golden)
+
+
+def check_answers(model: Model, golden: Golden) -> None:
+    """See that the golden requests are answered as they were; raise `BundleError` if not."""
+    predictor = Predictor(model, max_rows=MAX_REQUESTS)  # whatever the limit that callers have
+    exact = model.engine.comparison.exact and model.engine.name in SAME_EVERYWHERE
+    check_golden(
+        golden,
+        lambda request: answer_of(predictor, request),
+        exact=exact,
+        made_by=model.sklearn_version,
+    )
 
 
 def assemble(settings: Settings, prepared: Prepared, common: Common | None = None) -> Application:
@@ -91,7 +117,7 @@ def assemble(settings: Settings, prepared: Prepared, common: Common | None = Non
     log = make_logger(settings)
     routes: Mapping[str, Sequence[Route]] = {
         "predict": predict_routes(model, prepared.predictor, common.telemetry, settings),
-        "info": info_routes(model, common.scoreboard),
+        "info": info_routes(model, prepared.seal, prepared.golden, common.scoreboard),
         "health": health_routes(model, common.readiness),
         "metrics": metrics_routes(common.telemetry, metric_labels(model), common.scoreboard),
         "docs": docs_routes(
@@ -102,7 +128,7 @@ def assemble(settings: Settings, prepared: Prepared, common: Common | None = Non
     }
     if settings.auth:
         routes = _guard(settings, common, log).protect(routes)
-    _log_start(log, model)
+    _log_start(log, prepared)
     return Application(settings, model, Exchange(settings, model.identity, common.telemetry, log), routes, common, log)
 
 
@@ -116,12 +142,15 @@ def _guard(settings: Settings, common: Common, log: structlog.typing.FilteringBo
     return Guard(settings.auth, common.limiter, keys=read_keys(settings), tokens=tokens, rate=settings.rate_limit)
 
 
-def _log_start(log: structlog.typing.FilteringBoundLogger, model: Model) -> None:
+def _log_start(log: structlog.typing.FilteringBoundLogger, prepared: Prepared) -> None:
+    model, seal = prepared.model, prepared.seal
     engine = model.engine
     if is_other_version(model.sklearn_version):
         log.warning("version_mismatch", pickled_by=model.sklearn_version, running=sklearn.__version__)
     if engine.comparison.fault is not None:
         log.warning("engine_refused", reason=engine.fallback, rows_compared=engine.comparison.rows)
+    if seal.ignored_globals:
+        log.warning("globals_ignored", globals=list(seal.ignored_globals))
     log.info(
         "started",
         model=model.identity.name,
@@ -129,11 +158,14 @@ def _log_start(log: structlog.typing.FilteringBoundLogger, model: Model) -> None
         engine=engine.name,
         microseconds_of_a_row=round(engine.cost.first_row * 1e6, 1),
         rows_compared=engine.comparison.rows,
+        sealed=seal.sealed,
+        signed=seal.signed,
+        golden_requests=len(prepared.golden.cases),
     )
 
 
-def _example_of(predictor: Predictor, model: Model) -> Any:  # noqa: ANN401
-    """Give the model's own answer for the signature's example: the documents' example, and the warm-up."""
-    batch = predictor.parse(orjson.dumps(model.signature.example()))
+def answer_of(predictor: Predictor, request: object) -> Any:  # noqa: ANN401
+    """Give the answer for a request as a caller would get it; raise what the request would be refused with."""
+    batch = predictor.parse(json.dumps(request, ensure_ascii=False).encode())
     answer = predictor.render(batch, predictor.evaluate(batch), describe=lambda error: describe(error, ""))
     return orjson.loads(answer.body)

@@ -5,24 +5,33 @@ What is unpickled goes through `server.gate`; see docs/security.md.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 import sklearn
 
+from server.allowed import Noting
 from server.compression import TOO_LARGE, decompressed
 from server.errors import BundleError, gathering, raise_gathered
-from server.gate import gate_of_data, gate_of_model
-from server.settings import Settings
-from server.skops import judge_skops, load_skops
+from server.gate import MAX_OPERATIONS_OF_MODEL, gate_of_data, gate_of_model
+from server.judgement import judge
+from server.skops import judge_skops, load_skops, named_in_skops
 
 MODEL: Final = "model.pkl"
 SKOPS: Final = "model.skops"
 LOOKUP: Final = "lookup.pkl"
 LABELS: Final = ("labels.pkl", "flags.pkl")  # the second is the older name
 METADATA: Final = "metadata.json"
+LOADED: Final = (MODEL, SKOPS, LOOKUP, *LABELS, METADATA)
+
+# What is said about the files above, and the most bytes that are read of it.
+MANIFEST: Final = "manifest.json"
+SIGNATURE: Final = "manifest.json.sig"
+GOLDEN: Final = "golden.json"
+PROOFS: Final[Mapping[str, int]] = {MANIFEST: 1_048_576, SIGNATURE: 1_024, GOLDEN: 4_194_304}
 
 MAX_MODEL_BYTES: Final = 4 * 1024**3
 MAX_OTHER_BYTES: Final = 64 * 1024**2  # of each other file
@@ -47,31 +56,28 @@ class Bundle:
     sklearn_version: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Files:
     """A bundle's files as they were read, once: the bytes that are hashed and tried are the bytes that are loaded.
 
-    `folder` is where they came from, for messages; see `Bundle` for the digest.
+    `folder` is where they came from, for messages; `contents` is what is loaded, `proofs` what is said about it (the
+    names of `PROOFS`). See `Bundle` for the digest, which sealing does not change: it is of the contents alone.
     """
 
     folder: Path
     contents: Mapping[str, bytes]
+    proofs: Mapping[str, bytes] = field(default_factory=dict)
+
+    @cached_property
+    def hashes(self) -> Mapping[str, str]:
+        """The SHA-256 of each file that is loaded, in hexadecimal digits."""
+        return {name: hashlib.sha256(content).hexdigest() for name, content in self.contents.items()}
 
     @property
     def digest(self) -> str:
         """The digest of the bundle."""
-        lines = (f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(self.contents.items()))
+        lines = (f"{digits}  {name}\n" for name, digits in sorted(self.hashes.items()))
         return "sha256:" + hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def bundle_in(folder: Path, settings: Settings) -> Bundle:
-    """Read the bundle in `folder` as far as the settings trust it; see `read_files` and `load`."""
-    return read_bundle(
-        folder,
-        allow_other_version=settings.version_mismatch == "warn",
-        allowed=frozenset(settings.allowed_globals),
-        max_model_bytes=settings.max_model_bytes,
-    )
 
 
 def read_bundle(
@@ -81,7 +87,7 @@ def read_bundle(
     allowed: frozenset[str] = frozenset(),
     max_model_bytes: int = MAX_MODEL_BYTES,
 ) -> Bundle:
-    """Read the bundle in `folder`; see `read_files` and `load`."""
+    """Read the bundle in `folder`, whatever its manifest says; see `read_files` and `load`."""
     files = read_files(folder, max_model_bytes=max_model_bytes)
     return load(files, allow_other_version=allow_other_version, allowed=allowed, max_model_bytes=max_model_bytes)
 
@@ -128,27 +134,46 @@ def read_files(folder: Path, *, max_model_bytes: int = MAX_MODEL_BYTES) -> Files
     if not folder.is_dir():
         msg = f"There is no bundle at {folder}: expected a folder with a {MODEL}; set BRINERY_BUNDLE to one."
         raise BundleError(msg)
-    files = {}
-    for name in (MODEL, SKOPS, LOOKUP, *LABELS, METADATA):
-        most = max_model_bytes if name in (MODEL, SKOPS) else MAX_OTHER_BYTES
-        try:
-            with (folder / name).open("rb") as file:
-                files[name] = file.read(most + 1)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            msg = f"{name} cannot be read: {error.strerror}; check its owner and mode."
-            raise BundleError(msg) from None
-        if len(files[name]) > most:
-            msg = f"{name} has more than {most} bytes; {TOO_LARGE}"
-            raise BundleError(msg)
-    if MODEL not in files and SKOPS not in files:
+    bounds = {name: max_model_bytes if name in (MODEL, SKOPS) else MAX_OTHER_BYTES for name in LOADED}
+    contents = {name: content for name, most in bounds.items() if (content := _read(folder, name, most)) is not None}
+    if MODEL not in contents and SKOPS not in contents:
         msg = f"{MODEL} is missing: a bundle needs a fitted estimator, written by pickle or joblib (or {SKOPS})."
         raise BundleError(msg)
-    if MODEL in files and SKOPS in files:
+    if MODEL in contents and SKOPS in contents:
         msg = f"There are {MODEL} and {SKOPS}, and only one can be served; leave one of them out."
         raise BundleError(msg)
-    return Files(folder, files)
+    proofs = {name: content for name, most in PROOFS.items() if (content := _read(folder, name, most)) is not None}
+    return Files(folder, contents, proofs)
+
+
+def _read(folder: Path, name: str, most: int) -> bytes | None:
+    """Read a file of at most so many bytes; None if there is none."""
+    try:
+        with (folder / name).open("rb") as file:
+            content = file.read(most + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        msg = f"{name} cannot be read: {error.strerror}; check its owner and mode."
+        raise BundleError(msg) from None
+    if len(content) > most:
+        msg = f"{name} has more than {most} bytes; {TOO_LARGE}"
+        raise BundleError(msg)
+    return content
+
+
+def named_globals(files: Files, allowed: frozenset[str], max_model_bytes: int) -> Mapping[str, list[str]]:
+    """Name the globals that each file names, sorted; `allowed` as `load` has it, which must have loaded the files."""
+    named = {}
+    for name, content in sorted(files.contents.items()):
+        if name == SKOPS:
+            named[name] = named_in_skops(content, name, max_model_bytes)
+        elif name != METADATA:
+            noting = Noting(allowed)
+            most = max_model_bytes if name == MODEL else MAX_OTHER_BYTES
+            judge(decompressed(content, name, most), noting, MAX_OPERATIONS_OF_MODEL)
+            named[name] = sorted(noting.names)
+    return named
 
 
 def _load_model(

@@ -130,8 +130,13 @@ def _globals(text: str) -> tuple[str, ...]:
     return names
 
 
+def _paths(text: str) -> tuple[Path, ...]:
+    return tuple(Path(_text(part.strip())) for part in text.split(",") if part.strip())
+
+
 BOOLEAN = Parser(_boolean, "`true` or `false`")
 FOLDER = Parser(lambda text: Path(_text(text)), "the path of a folder")
+PATHS = Parser(_paths, "empty, or paths of files separated by commas")
 HOST = Parser(_text, "an address or a host name")
 ROOT_PATH = Parser(_root_path, "empty, or a path such as `/crime-65`")
 FILE = Parser(_optional(lambda text: Path(_text(text))), "empty, or the path of a file")
@@ -202,6 +207,15 @@ class Settings:
     )
     max_model_bytes: int = _setting(
         4 * 1024**3, integer(1), "Most bytes of the model, once it is decompressed; a larger one is not loaded."
+    )
+    manifest: Literal["optional", "required", "signed"] = _setting(
+        "optional",
+        choice("optional", "required", "signed"),
+        "Whether a bundle must be sealed: `optional` verifies a manifest where there is one, `required` wants one, "
+        "`signed` wants one that a trusted key has signed.",
+    )
+    trusted_keys: tuple[Path, ...] = _setting(
+        (), PATHS, "Files with the Ed25519 public keys, in PEM, whose signatures under a manifest are trusted."
     )
     engine: Literal["auto", "pickle"] = _setting(
         "auto", choice("auto", "pickle"), "How the model is evaluated; `pickle` uses no compiled engine."
@@ -348,6 +362,10 @@ class Settings:
                 (self.tls_certificate is None) != (self.tls_key is None),
                 "#TLS_CERTIFICATE needs #TLS_KEY, which needs it",
             ),
+            (
+                self.manifest == "signed" and not self.trusted_keys,
+                "#MANIFEST=signed needs a key to see who signed: set #TRUSTED_KEYS",
+            ),
             (self.tls_client_ca and not self.tls_certificate, "#TLS_CLIENT_CA needs #TLS_CERTIFICATE and #TLS_KEY"),
         ):
             if wrong:
@@ -410,5 +428,5 @@ def as_text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple):
-        return ",".join(value)
+        return ",".join(map(str, value))
     return str(value).removesuffix(".0") if isinstance(value, float) else str(value)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from server.allowed import allowed_in_model
+from server.allowed import allowed_in_model, canonical
 from server.calls import FACTORIES
 from server.compression import TOO_LARGE
 from server.errors import BundleError, one_line
@@ -89,6 +89,12 @@ def judge_skops(content: bytes, file: str, extra: frozenset[str], max_bytes: int
         if judgement.version is None and isinstance(version, str):
             judgement.version = version
     return judgement
+
+
+def named_in_skops(content: bytes, file: str, max_bytes: int) -> list[str]:
+    """Name the globals that an archive names, sorted; see `judge_skops`."""
+    nodes = _nodes(_schema(content, file, max_bytes), file)
+    return sorted({canonical(str(node.get("__module__")), str(node.get("__class__"))) for node in nodes})
 
 
 def _fits(loader: str, named: Named) -> bool:

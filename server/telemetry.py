@@ -112,6 +112,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "started": "The model was loaded, tried and warmed up.",
     "library_warning": "A library warned of something for the first time: the kind of warning and its place.",
     "version_mismatch": "The model was pickled by another minor release of scikit-learn, and is served as asked.",
+    "globals_ignored": "The manifest allows globals, and no trusted key signed it: they are not allowed.",
     "engine_refused": "The compiled engine did not answer as the estimator does; the pickle itself serves.",
     "token_keys_not_fetched": "The keys of tokens could not be fetched again; those that are known serve on.",
     "accepting_paused": "The system had nothing left for another connection; the worker takes none for a second.",

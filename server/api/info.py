@@ -10,15 +10,17 @@ from typing import Any
 import orjson
 
 from server.exchange import Request, Response, Route
+from server.golden import Golden
+from server.manifest import Seal
 from server.model import Model
 from server.negotiation import check_accepts
 from server.openapi import parameter_schema
 from server.scoreboard import Record, Scoreboard
 
 
-def info_routes(model: Model, scoreboard: Scoreboard) -> Sequence[Route]:
+def info_routes(model: Model, seal: Seal, golden: Golden, scoreboard: Scoreboard) -> Sequence[Route]:
     """Make the route that says what is served, and how the last reload ended."""
-    body = orjson.dumps(info(model))
+    body = orjson.dumps(info(model, seal, golden))
 
     def get(request: Request) -> Response:
         check_accepts(request.headers.get("Accept", ""))
@@ -27,7 +29,7 @@ def info_routes(model: Model, scoreboard: Scoreboard) -> Sequence[Route]:
     return [Route("/api/info", {"GET": get})]
 
 
-def info(model: Model) -> dict[str, Any]:
+def info(model: Model, seal: Seal, golden: Golden) -> dict[str, Any]:
     """Give what the route says; `status` and `metadata` are what older clients read."""
     identity = model.identity
     return {
@@ -50,6 +52,7 @@ def info(model: Model) -> dict[str, Any]:
             "largest_difference": model.engine.comparison.largest_difference,
             "fallback": model.engine.fallback,
         },
+        "seal": {"sealed": seal.sealed, "signed": seal.signed, "golden_requests": len(golden.cases)},
         "runtime": dict(runtime_versions()),
         "signature": {
             "parameters": [

@@ -13,10 +13,11 @@ from typing import Any, Final, Literal, TextIO, TypeAlias
 import orjson
 from tqdm import tqdm
 
-from server.bundle import bundle_in
+from server.application import prepare
+from server.bundle import read_files
 from server.decoding import decode
 from server.errors import FileError, MalformedBody
-from server.model import Model, make_model
+from server.model import Model
 from server.parameter import Kind, Parameter
 from server.predictor import Predictor
 from server.problems import describe
@@ -45,13 +46,21 @@ def predict_paths(
     Gives how many rows were answered and how many refused. Raises `BundleError`, `MalformedBody`, and `FileError` for
     a file that cannot be opened.
     """
-    model = make_model(bundle_in(folder, settings), settings)
+    model = prepare(settings, read_files(folder, max_model_bytes=settings.max_model_bytes)).model
     with _reading(source[0]) as reading, _writing(target[0]) as writing:
         try:
             return predict_file(model, reading, writing, source[1], target[1])
         except UnicodeError:
-            msg = f"{source[0]} is not in UTF-8; save it in that encoding."
-            raise MalformedBody(msg) from None
+            raise _not_utf8(source[0]) from None
+
+
+def first_rows(model: Model, path: str, source_format: Format, most: int) -> list[Row]:
+    """Read a file of rows, as `predict_paths` does; give at most so many of them."""
+    with _reading(path) as reading:
+        try:
+            return list(itertools.islice(_read(model, reading, source_format)[1], most))
+        except UnicodeError:
+            raise _not_utf8(path) from None
 
 
 @contextmanager
@@ -88,6 +97,10 @@ def _writing(path: str) -> Iterator[TextIO]:
     finally:
         if is_file:
             beside.unlink(missing_ok=True)
+
+
+def _not_utf8(path: str) -> MalformedBody:
+    return MalformedBody(f"{path} is not in UTF-8; save it in that encoding.")
 
 
 def _cannot_open(path: str, error: OSError) -> FileError:

@@ -5,6 +5,7 @@ from pathlib import Path
 import orjson
 import sklearn
 
+from server.application import Prepared
 from server.bundle import is_other_version, read_files
 from server.launch import tried
 from server.model import Model
@@ -27,6 +28,8 @@ def check(folder: Path, settings: Settings) -> str:
         f"{model.identity.name}, version {model.identity.version}",
         f"  files       {sizes}",
         f"  digest      {model.identity.digest}",
+        f"  sealed      {_say_seal(prepared)}",
+        *(["  beware      " + _say_ignored(prepared)] if prepared.seal.ignored_globals else []),
         f"  estimator   {model.estimator_class}",
         f"  pickled by  scikit-learn {model.sklearn_version or '(it does not say)'}; {sklearn.__version__} runs here",
         *(["  beware      another minor release of scikit-learn may answer differently"] if other else []),
@@ -60,6 +63,17 @@ def _say_answer(model: Model) -> str:
         (f"{each.name}: " if outputs.several else "") + ", ".join(each.keys[:SHOWN_LABELS]) for each in outputs.outputs
     ]
     return f"{outputs.form.value} of " + "; ".join(said)
+
+
+def _say_seal(prepared: Prepared) -> str:
+    seal, count = prepared.seal, len(prepared.golden.cases)
+    said = ("yes, and signed by a trusted key" if seal.signed else "yes, not signed") if seal.sealed else "no"
+    return f"{said}; {count} golden requests are answered as they were" if count else said
+
+
+def _say_ignored(prepared: Prepared) -> str:
+    names = prepared.seal.ignored_globals
+    return f"the manifest allows {', '.join(names)}, which counts only if a trusted key has signed it"
 
 
 def _say_engine(model: Model) -> str:

@@ -25,6 +25,7 @@ CITY = DATA / "police_uk_2019-01-city-of-london-street.raw.csv"
 LARGEST = 1_500_000
 
 NAMES = ["crime", "titanic", "wine", "adult", "reviews"]
+SEAL = {"manifest.json", "golden.json"}
 SOURCES = {
     "crime": "police_uk_street_outcome_counts.csv",
     "titanic": "titanic.csv",
@@ -188,8 +189,20 @@ def test_committed_files_agree(name: str) -> None:
 
 
 def test_adult_is_one_file() -> None:
-    """The adult bundle is a model and nothing else: the pipeline knows columns, labels and classes."""
-    assert [file.name for file in committed("adult").iterdir()] == ["model.pkl"]
+    """The adult bundle is a model and its seal: the pipeline knows columns, labels and classes."""
+    assert {file.name for file in committed("adult").iterdir()} - SEAL == {"model.pkl"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_committed_bundle_is_sealed(name: str) -> None:
+    """A committed bundle has a manifest that lists all of its files, and golden requests."""
+    folder = committed(name)
+    there = {file.name for file in folder.iterdir()}
+    assert there >= SEAL
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert set(manifest["files"]) == there - {"manifest.json"}
+    golden = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
+    assert len(golden["requests"]) >= 4  # of a free text there is little to draw
 
 
 def test_every_outcome_of_the_site_is_decided() -> None:
@@ -247,9 +260,7 @@ def test_crime_reads_the_site_layout(tmp_path: Path, as_folder: bool) -> None:
 def test_retraining_gives_the_same_files(retrained: Retrained) -> None:
     """The command writes the committed files, with the same lookup and labels."""
     folder = committed(retrained.name)
-    # What is added after training, by those who seal a bundle.
-    added = {"manifest.json", "golden.json"}
-    assert {file.name for file in retrained.folder.iterdir()} == {file.name for file in folder.iterdir()} - added
+    assert {file.name for file in retrained.folder.iterdir()} == {file.name for file in folder.iterdir()}
     for name in ("lookup.pkl", "labels.pkl"):
         if (folder / name).exists():
             assert joblib.load(retrained.folder / name) == joblib.load(folder / name)

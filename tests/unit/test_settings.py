@@ -34,6 +34,8 @@ GOOD: dict[str, list[tuple[str, object]]] = {
         (" a.B , c.d._E1,", ("a.B", "c.d._E1")),
     ],
     "max_model_bytes": [("1", 1)],
+    "manifest": [("required", "required")],
+    "trusted_keys": [("", ()), ("/etc/a.pem, b.pem", (Path("/etc/a.pem"), Path("b.pem")))],
     "engine": [("pickle", "pickle")],
     "access_log": [("true", True), ("1", True), ("YES", True), ("False", False), ("0", False), ("no", False)],
     "log_level": [("debug", "debug"), ("error", "error")],
@@ -87,6 +89,8 @@ BAD: dict[str, list[str]] = {
     "version_mismatch": ["accept"],
     "allowed_globals": ["Scaler", "mine.*", "mine.steps:Scaler", ".a", "a.", "a..b", "a b.c", "a.é", "a.1b", "a.b;c.d"],
     "max_model_bytes": ["0", "4G"],
+    "manifest": ["true", "Signed"],
+    "trusted_keys": ["a\nb"],
     "engine": ["fast"],
     "access_log": ["on", "", "2"],
     "log_level": ["INFO", "trace"],
@@ -215,6 +219,8 @@ def test_contract_defaults() -> None:
         "version_mismatch": "refuse",
         "allowed_globals": (),
         "max_model_bytes": 4 * 1024**3,
+        "manifest": "optional",
+        "trusted_keys": (),
         "engine": "auto",
         "access_log": True,
         "log_level": "info",
@@ -249,6 +255,14 @@ def test_contract_defaults() -> None:
         "tls_key": None,
         "tls_client_ca": None,
     }
+
+
+def test_signatures_need_keys() -> None:
+    """Signed manifests cannot be demanded without a key to see them by."""
+    with pytest.raises(SettingError, match=r"BRINERY_MANIFEST=signed needs a key .* set BRINERY_TRUSTED_KEYS"):
+        Settings.from_environ({"BRINERY_MANIFEST": "signed"})
+    environ = {"BRINERY_MANIFEST": "signed", "BRINERY_TRUSTED_KEYS": "key.pem"}
+    assert Settings.from_environ(environ).trusted_keys == (Path("key.pem"),)
 
 
 def test_unknown_variable() -> None:
@@ -292,7 +306,16 @@ def test_seconds_are_written_as_they_are_read(value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(True, "true"), (False, "false"), (("a", "b"), "a,b"), (30.0, "30"), (2.5, "2.5"), (7, "7")]
+    ("value", "text"),
+    [
+        (True, "true"),
+        (False, "false"),
+        (("a", "b"), "a,b"),
+        ((Path("a"), Path("b")), "a,b"),
+        (30.0, "30"),
+        (2.5, "2.5"),
+        (7, "7"),
+    ],
 )
 def test_as_text(value: object, text: str) -> None:
     """Values are written in the plain form that people would use."""
