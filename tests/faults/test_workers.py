@@ -1,6 +1,6 @@
 """Workers that end: killed, crashed, stuck, or after their share.
 
-Faults: kill9_worker, segv_worker, stuck_predict, metrics_after_worker_death, sigterm_stuck_request, clock_jump.
+Faults: kill9_worker, segv_worker, stuck_predict, metrics_after_worker_death, sigterm_stuck_request, oom.
 """
 
 import json
@@ -12,7 +12,9 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.tree import DecisionTreeClassifier
 
 from tests.faults.load import THEFT, Load, posted
 from tests.faults.processes import descriptors, memory, tree_of
@@ -23,7 +25,7 @@ from tests.live.running import BIN, PATIENCE, Program, Server, environ_with, eve
 pytestmark = pytest.mark.live
 
 NAUGHTY = '''
-"""A model that does what its one number says: 1 ends the process by a segfault, 2 never ends, others are answered."""
+"""A model that does what its one number says: 1001 ends the process, 1002 never ends, 1003 takes memory without end."""
 
 import ctypes
 import time
@@ -46,10 +48,12 @@ class Naughty(RegressorMixin, BaseEstimator):
             ctypes.string_at(0)
         while 1002 in numbers:
             time.sleep(3600)
+        if 1003 in numbers:
+            bytearray(1 << 60)
         return np.zeros(len(numbers))
 '''
 BROKEN = ("RemoteDisconnected", "ConnectionResetError", "BrokenPipe")
-CRASH, STUCK, FINE = {"x0": 1001}, {"x0": 1002}, {"x0": 3}
+CRASH, STUCK, GREEDY, FINE = {"x0": 1001}, {"x0": 1002}, {"x0": 1003}, {"x0": 3}
 
 
 def naughty(folder: Path, *, at_once: bool = False) -> dict[str, object]:
@@ -108,6 +112,20 @@ def test_a_model_that_crashes_at_once_never_serves(tmp_path: Path) -> None:
         (line,) = program.err
         assert line.startswith("brinery: The process that tried the model ended by SIGSEGV: the model is damaged, or ")
         assert not program.out
+
+
+def test_a_tree_with_a_broken_node_never_serves(tmp_path: Path) -> None:
+    """A tree whose nodes lead nowhere loads like any other and crashes when it is asked: not here."""
+    x = np.random.default_rng(0).random((200, 3))
+    model = DecisionTreeClassifier(max_depth=4, random_state=0).fit(x, (x[:, 0] > 0.5).astype(int))
+    state = model.tree_.__getstate__()
+    state["nodes"] = state["nodes"].copy()
+    state["nodes"]["left_child"][0] = state["nodes"]["right_child"][0] = 1 << 40
+    model.tree_.__setstate__(state)
+    bundle = write_bundle(tmp_path / "bundle", model)
+    with Program(BIN / "brinery", "serve", environ=environ_with({"bundle": bundle})) as program:
+        assert program.wait() == 3
+        assert program.err[0].startswith("brinery: The process that tried the model ended by SIGSEGV")
 
 
 def test_crashes_again_and_again(tmp_path: Path) -> None:
@@ -169,6 +187,16 @@ def test_a_stop_with_a_prediction_that_never_ends(tmp_path: Path) -> None:
 def _ask_in_vain(server: Server) -> None:
     with pytest.raises(OSError):  # noqa: PT011
         server.request("POST", "/api/predict", STUCK)
+
+
+def test_no_memory_for_a_prediction(tmp_path: Path) -> None:
+    """A prediction for which there is no memory is a problem of its own caller, and the worker lives."""
+    with Server(workers=1, **naughty(tmp_path)) as server:  # type: ignore[arg-type]
+        workers = server.workers()
+        assert server.request("POST", "/api/predict", GREEDY).status == 500
+        server.wait_for_event("request_failed", error_type="MemoryError")
+        assert server.request("POST", "/api/predict", FINE).status == 200
+        assert server.workers() == workers
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -123,7 +123,9 @@ def test_a_vectorizer_of_files(tmp_path: Path) -> None:
     read(tmp_path, skops.io.dumps(FunctionTransformer(np.log1p)))
 
 
-@pytest.mark.parametrize("content", [b"", b"PK", b"<html>", skops.io.dumps(tree())[:-40]], ids=repr)
+@pytest.mark.parametrize(
+    "content", [b"", b"PK", b"<html>", skops.io.dumps(tree())[:-40]], ids=["empty", "short", "html", "cut"]
+)
 def test_no_archive(tmp_path: Path, content: bytes) -> None:
     """What is no archive is refused by the file's name."""
     with pytest.raises(BundleError, match=r"^model\.skops is no archive of skops, or damaged"):
