@@ -140,7 +140,7 @@ VERIFIER = verifier()
         ({"scope": "brinery:all brinery:"}, {"predict"}),
         ({"scope": 7}, {"predict"}),
     ],
-    ids=str,
+    ids=lambda each: str(sorted(each.items()) if isinstance(each, dict) else sorted(each)),
 )
 def test_scopes(claims: dict[str, Any], scopes: set[str]) -> None:
     """A token is good for the scopes of ours that it names, or else for those of the settings."""
