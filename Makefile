@@ -31,7 +31,7 @@ serve: $(VENV)/.serve ## Serve BUNDLE (pickles/) on PORT (8000); any setting may
 
 .PHONY: test
 test: $(VENV)/.test tools lint ## All fast checks: lint, types, layers, tests with branch coverage
-	$(BIN)/pytest -m 'not slow and not by_hand' --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not by_hand' --cov --cov-report=term $(ARGS)
 
 .PHONY: test-all
 test-all: $(VENV)/.test tools ## The checks that need more time than `make test` has, and only those
