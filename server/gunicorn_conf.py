@@ -5,10 +5,11 @@ import math
 import os
 import shutil
 import ssl
+import sys
 from pathlib import Path
 from typing import Any
 
-from server.application import assemble, prepare
+from server.application import Application, assemble, prepare
 from server.bundle import Files
 from server.console.serve import METRICS_FOLDER_PREFIX
 from server.errors import StartError
@@ -77,21 +78,28 @@ def when_ready(server: Any) -> None:  # noqa: ANN401
             msg = f"The application is not the one of BRINERY_FRONT={settings.front}; name server.{settings.front}:app."
             raise StartError(msg)
     application = app.extensions["brinery"] if settings.front == "wsgi" else app.application
+    common = application.common  # and nothing else of it, or its model would stay for ever
 
     def renew(files: Files) -> object:
         context = server_context(settings)
-        renewed = assemble(settings, prepare(settings, files), application.common)
+        module = sys.modules[f"server.{settings.front}"]
+        module.app = publish(assemble(settings, prepare(settings, files), common))  # type: ignore[attr-defined]
         contexts[:] = [context]
-        if settings.front == "wsgi":
-            from server.app import publish  # the other front does without Flask
-
-            return publish(renewed)
-        from server.front import Front
-
-        return Front(renewed)
+        return module.app
 
     Supervisor(server, application, renew, MetricFiles(os.environ.get("PROMETHEUS_MULTIPROC_DIR")))
     atexit.register(remove_status, os.getpid())
+
+
+def publish(application: Application) -> object:
+    """Put an application behind the front of the settings; the other one is not imported."""
+    if settings.front == "wsgi":
+        from server.app import publish as by_flask
+
+        return by_flask(application)
+    from server.front import Front
+
+    return Front(application)
 
 
 def pre_fork(server: Any, worker: Any) -> None:  # noqa: ANN401, ARG001

@@ -157,11 +157,11 @@ class Supervisor:
             self._failed(" ".join(reasons))
             return
         try:
-            renewed = self._renew(files)
+            self._arbiter.app.callable = self._renew(files)
         except Exception as error:  # nothing may end the master: the model before goes on
             self._failed(str(error) if isinstance(error, StartError) else one_line(error))
             return
-        self._arbiter.app.callable = renewed
+        del tried, files  # the workers would inherit them
         settle(afresh=True)
         self._retiring = set(self._arbiter.WORKERS)
         self._change_over = time.monotonic() + CHANGE_OVER

@@ -11,10 +11,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.faults.load import THEFT, Load, posted
 from tests.faults.processes import descriptors, memory, tree_of
+from tests.live.bundles import small_classifier, write_bundle
 from tests.live.metrics import scrape
 from tests.live.running import BIN, Server, bundle_of, environ_with, eventually
 
@@ -162,6 +164,20 @@ def test_a_request_that_is_sent_during_a_reload(server: Server, shelf: Shelf) ->
         with client.connection.sock.makefile("rb") as answer:
             assert answer.readline().startswith(b"HTTP/1.1 200")
             assert b"Connection: close\r\n" not in iter(answer.readline, b"\r\n")
+
+
+def test_the_model_before_is_gone(tmp_path: Path) -> None:
+    """Neither the files of a bundle nor the model before stay in anybody's memory."""
+    model = small_classifier()
+    model.ballast_ = np.random.default_rng(0).random(8_000_000)
+    bundle = write_bundle(tmp_path / "bundle", model)
+    with Server(bundle=bundle, workers=2) as server:
+        eventually(lambda: len(server.workers()) == 2, "both workers")
+        before = sum(memory(pid) for pid in tree_of(server))
+        for _ in range(2):
+            assert reload(server).returncode == 0
+            eventually(lambda: len(server.workers()) == 2, "the end of the old workers")
+        assert sum(memory(pid) for pid in tree_of(server)) < before + model.ballast_.nbytes / 2
 
 
 @pytest.mark.by_hand
