@@ -349,7 +349,9 @@ class _Machine:
             return False
         if isinstance(state, Container):
             self._note_version(state)
-            return made.of not in VECTORIZERS or state.entries.get("input", "content") == "content"
+            # An entry that is not kept, or whose key only equals a text, could be the one that is asked for.
+            known = state.length == len(state.entries)
+            return made.of not in VECTORIZERS or (known and state.entries.get("input", "content") == "content")
         return True
 
     def _note_version(self, state: Container) -> None:

@@ -7,7 +7,7 @@ is that of `skops.io`: a zip with `schema.json`, a tree of nodes that each name 
 import io
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import orjson
@@ -75,17 +75,18 @@ def judge_skops(content: bytes, file: str, extra: frozenset[str], max_bytes: int
     """Go through an archive without loading anything; raise `BundleError` for what is none, or too large."""
     judgement = Judgement()
     allowed = allowed_in_model(extra)
-    for node in _nodes(_schema(content, file, max_bytes), file):
+    nodes = list(_nodes(_schema(content, file, max_bytes), file))
+    differing = _differing(nodes)
+    for node in nodes:
         loader = str(node["__loader__"])
         named = allowed.named(str(node.get("__module__")), str(node.get("__class__")))
         if loader not in MADE and loader not in OF_ROLES:
             judgement.misused[f"skops.{loader}"] = None
         elif not _fits(loader, named):
             (judgement.refused if named.role is Role.REFUSED else judgement.misused)[named.name] = None
-        state = _entries(node)
-        if named.name in VECTORIZERS and _json(state.get("input")) not in (None, "content"):
+        if named.name in VECTORIZERS and not _takes_texts(node, differing):
             judgement.misused[named.name] = None
-        version = _json(state.get("_sklearn_version"))
+        version = _json(_entries(node).get("_sklearn_version"))
         if judgement.version is None and isinstance(version, str):
             judgement.version = version
     return judgement
@@ -139,6 +140,39 @@ def _nodes(schema: Any, file: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401
             waiting.extend(value for value in each.values() if isinstance(value, dict | list))
         elif isinstance(each, list):
             waiting.extend(value for value in each if isinstance(value, dict | list))
+
+
+def _takes_texts(vectorizer: Mapping[str, Any], differing: Collection[object]) -> bool:
+    """Tell whether it says plainly that what it is given are texts, and not the names of files."""
+    if vectorizer["__loader__"] != "ObjectNode":  # the class itself, of which nothing is made
+        return True
+    state, entries = vectorizer.get("content"), _entries(vectorizer)
+    given = entries.get("input")
+    return (
+        isinstance(state, dict)
+        and state.get("__loader__") == "DictNode"
+        and all(map(str.isidentifier, entries))  # a key may be made of another text, such as one with a zero behind
+        and isinstance(given, dict)
+        and given.get("__loader__") == "JsonNode"
+        and _json(given) == "content"
+        and not any(_id(each) in differing for each in (vectorizer, state, given))
+    )
+
+
+def _differing(nodes: Iterable[Mapping[str, Any]]) -> set[object]:
+    """Give the ids of nodes that differ: skops takes the first of them for all, whatever the others say."""
+    first: dict[object, Mapping[str, Any]] = {}
+    differing: set[object] = set()
+    for node in nodes:
+        number = _id(node)
+        if number is not None and node["__loader__"] != "CachedNode" and first.setdefault(number, node) != node:
+            differing.add(number)
+    return differing
+
+
+def _id(node: Mapping[str, Any]) -> int | float | str | None:
+    number = node.get("__id__")
+    return number if isinstance(number, int | float | str) else None
 
 
 def _entries(node: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -24,6 +24,8 @@ import joblib
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from server.symbols import KEPT_ENTRIES
+
 
 class Call:
     """Is pickled as a call of `function(*arguments)`."""
@@ -321,6 +323,14 @@ def _listed_ones_misused(canary: Path) -> Iterator[tuple[str, bytes]]:
     vectorizer = new("sklearn.feature_extraction.text", "TfidfVectorizer")
     for how in ("filename", "file"):
         yield f"a vectorizer of {how}", whole(vectorizer + b"}" + text("input") + text(how) + b"sb")
+    many = b"".join(text(f"x{index}") + b"N" for index in range(KEPT_ENTRIES))
+    yield (
+        "a vectorizer of files behind much",
+        whole(vectorizer + b"}(" + many + text("input") + text("filename") + b"ub"),
+    )
+    five = call("numpy", "dtype", text("U5") + b"\x89\x88")
+    alike = call("numpy._core.multiarray", "scalar", five, b"C\x14" + "input".encode("utf-32-le"))
+    yield "a vectorizer of files by numpy's text", whole(vectorizer + b"}" + alike + text("filename") + b"sb")
     ctor = named("numpy.random._pickle", "__bit_generator_ctor")
     yield "any constructor", whole(call("numpy.random._pickle", "__bit_generator_ctor", listed))
     yield "a generator by a function", whole(call("numpy.random._pickle", "__randomstate_ctor", path, ctor))

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import sklearn
 import skops.io
-from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer
 
 from server.bundle import Bundle, read_bundle
@@ -121,6 +123,36 @@ def test_a_vectorizer_of_files(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"uses sklearn\.feature_extraction\.text\.CountVectorizer"):
         read(tmp_path, content)
     read(tmp_path, skops.io.dumps(FunctionTransformer(np.log1p)))
+
+
+def test_vectorizers_in_a_pipeline(tmp_path: Path) -> None:
+    """Ordinary vectorizers are loaded, beside whatever else skops gives an id twice."""
+    texts = make_union(CountVectorizer(), TfidfVectorizer(), HashingVectorizer(n_features=8))
+    model = make_pipeline(texts, RandomForestClassifier(5)).fit(["a bc de", "de fg", "bc bc"], [0, 1, 1])
+    assert read(tmp_path, skops.io.dumps(model)).estimator.predict(["bc de"]).shape == (1,)
+
+
+def _state_elsewhere(schema: dict[str, Any]) -> None:
+    schema["more"] = schema["content"]
+    schema["content"] = node("CachedNode", "builtins", "dict") | {"__id__": schema["more"]["__id__"]}
+
+
+def _other_with_the_same_id(schema: dict[str, Any]) -> None:
+    given = schema["content"]["content"]["input"]
+    schema["more"] = {**given, "content": '"content"'}
+
+
+def _under_another_key(schema: dict[str, Any]) -> None:
+    entries = schema["content"]["content"]
+    entries["input\0"] = entries.pop("input")
+
+
+@pytest.mark.parametrize("change", [_state_elsewhere, _other_with_the_same_id, _under_another_key])
+def test_a_vectorizer_of_files_in_disguise(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """What says where a vectorizer's texts are from stands in its state, once and plainly."""
+    content = changed(change, CountVectorizer(input="filename"))
+    with pytest.raises(BundleError, match=r"uses sklearn\.feature_extraction\.text\.CountVectorizer"):
+        read(tmp_path, content)
 
 
 @pytest.mark.parametrize(
