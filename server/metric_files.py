@@ -18,6 +18,7 @@ from prometheus_client.mmap_dict import MmapedDict
 SUMMED: Final = ("counter", "histogram")
 OF_THE_DEAD: Final = 0  # no process of ours has this id
 LOCK: Final = "lock"
+USED: Final = 4  # bytes at the start of a file that tell how much of it is written
 
 
 class MetricFiles:
@@ -44,14 +45,14 @@ class MetricFiles:
             self._dead.add(pid)
 
     def move(self) -> None:
-        """Move the counts of the dead into one file of each kind, unless somebody reads just now."""
+        """Move the counts of the dead into one file of each kind, unless somebody reads just now.
+
+        Where the disk is full, or the folder gone, that waits as well; nothing is raised.
+        """
         if self._folder is None or not self._dead:
             return
-        with (self._folder / LOCK).open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return
+        with contextlib.suppress(OSError), (self._folder / LOCK).open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for pid in list(self._dead):
                 for kind in SUMMED:
                     _add(self._folder / f"{kind}_{pid}.db", self._folder / f"{kind}_{OF_THE_DEAD}.db")
@@ -61,6 +62,9 @@ class MetricFiles:
 def _add(source: Path, target: Path) -> None:
     """Add the counts in one file to those in another, and remove the one."""
     if not source.exists():
+        return
+    if not any(source.read_bytes()[:USED]):  # its writer died before the first count: no reader can take it
+        source.unlink()
         return
     with contextlib.closing(MmapedDict(os.fspath(target))) as total:  # type: ignore[no-untyped-call]
         for key, value, timestamp, _ in MmapedDict.read_all_values_from_file(os.fspath(source)):  # type: ignore[no-untyped-call]

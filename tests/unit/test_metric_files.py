@@ -116,3 +116,15 @@ def test_without_a_folder() -> None:
     files.move()
     with files.reading():
         pass
+
+
+def test_what_cannot_be_read(tmp_path: Path) -> None:
+    """A file whose writer died before it wrote goes away; a folder that has gone costs no more than the counts."""
+    files = MetricFiles(str(tmp_path))
+    (tmp_path / "counter_7.db").touch()
+    files.bury(7)
+    files.move()
+    assert not (tmp_path / "counter_7.db").exists()
+    gone = MetricFiles(str(tmp_path / "none"))
+    gone.bury(8)
+    gone.move()
