@@ -35,7 +35,12 @@ class Apart:
         self._until = time.monotonic() + seconds
         self._told, telling = os.pipe()
         sys.stdout.flush()
-        self.pid = os.fork()
+        try:
+            self.pid = os.fork()
+        except OSError:
+            os.close(self._told)
+            os.close(telling)
+            raise
         if self.pid == 0:
             os.close(self._told)
             _run(function, telling, memory)

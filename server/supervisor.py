@@ -20,10 +20,11 @@ from server.launch import trial
 from server.memory import settle
 from server.metric_files import MetricFiles
 from server.scoreboard import Record, Reload
+from server.settings import PREFIX
 from server.status_file import Status, StatusFile
 from server.worker import STUCK
 
-CHANGE_OVER: Final = 10.0  # seconds that the workers of a new model have to begin, before the old ones go
+CHANGE_OVER: Final = 10.0  # seconds that the workers of a new model have to begin; then the old go if one of them has
 
 
 class Supervisor:
@@ -52,7 +53,7 @@ class Supervisor:
         self._asked = False  # to reload
         self._trial: tuple[Apart, Files] | None = None
         self._retiring: set[int] = set()  # the workers of the model before
-        self._change_over = 0.0
+        self._change_over, self._changed_over = 0.0, True
         arbiter.handle_term, arbiter.handle_hup = self.stop, self.reload
         arbiter.reap_workers, arbiter.manage_workers = self.reap_workers, self.manage_workers
         arbiter.spawn_worker = self.spawn_worker
@@ -88,9 +89,13 @@ class Supervisor:
                     self._ended_worker(pid, status)
 
     def spawn_worker(self) -> int:
-        """Count the worker, and start it."""
+        """Start a worker, and count it; where the system has nothing left for one, the next look tries again."""
+        try:
+            pid: int = self._spawn()
+        except OSError as error:  # the workers that there are go on, and so must we
+            self._log.error("worker_not_started", error=error.strerror)
+            return 0
         self._note(starts=self._record.starts + 1)
-        pid: int = self._spawn()
         return pid
 
     def manage_workers(self) -> None:
@@ -106,6 +111,9 @@ class Supervisor:
             self._try()
         if self._is_changing_over():
             return
+        # Each of them: the arbiter would keep the last one in the place of a new one that crashed.
+        for pid in self._retiring & self._arbiter.WORKERS.keys():
+            self._arbiter.kill_worker(pid, signal.SIGTERM)
         if len(self._arbiter.WORKERS) < self._arbiter.num_workers and not self._crashes.may_start():
             return
         self._look()
@@ -143,8 +151,8 @@ class Supervisor:
             files = read_files(settings.bundle, max_model_bytes=settings.max_model_bytes)
             self._log.info("reload_started", digest=files.digest)
             self._trial = trial(settings, files), files
-        except (BundleError, OSError) as error:
-            self._failed(str(error))
+        except (BundleError, OSError) as error:  # without the path, since /api/info says it to callers
+            self._failed(str(error).replace(str(settings.bundle), f"{PREFIX}BUNDLE"))
 
     def _tried(self, status: int) -> None:
         """Serve what was tried, the same bytes, if it can be served."""
@@ -164,7 +172,7 @@ class Supervisor:
         del tried, files  # the workers would inherit them
         settle(afresh=True)
         self._retiring = set(self._arbiter.WORKERS)
-        self._change_over = time.monotonic() + CHANGE_OVER
+        self._change_over, self._changed_over = time.monotonic() + CHANGE_OVER, False
         for _ in range(self._arbiter.num_workers):
             self._arbiter.spawn_worker()
         self._ended(Reload(succeeded=True, at=time.time()))
@@ -183,14 +191,15 @@ class Supervisor:
 
     def _is_changing_over(self) -> bool:
         """Tell whether the workers of the model before still have to serve, since those of the new one do not yet."""
-        if not self._retiring:
+        if not self._retiring or self._changed_over:
             return False
+        wanted = self._arbiter.num_workers
         fresh = [worker for pid, worker in self._arbiter.WORKERS.items() if pid not in self._retiring]
         serving = sum(_serves(worker) for worker in fresh)
-        if serving < self._arbiter.num_workers and time.monotonic() < self._change_over:
-            return True
-        self._retiring.clear()
-        return False
+        self._changed_over = serving >= wanted or (serving > 0 and time.monotonic() >= self._change_over)
+        if len(fresh) < wanted and not self._changed_over and self._crashes.may_start():
+            self._arbiter.spawn_worker()
+        return not self._changed_over
 
     # The rest.
 

@@ -121,6 +121,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "reload_started": "The server was asked to reload the bundle; a process of its own tries it.",
     "reload_failed": "The bundle cannot be served; the model before it goes on.",
     "worker_crashed": "A worker ended otherwise than it should; its requests are lost, and another one starts.",
+    "worker_not_started": "The system had no process or file left for a worker; it is tried again in a second.",
     "worker_stuck": "A prediction did not end by its deadline; its worker ends as soon as the others are answered.",
     "unstable": "Workers crash again and again: the server is not ready, and starts them more slowly.",
     "stable": "Workers no longer crash: the server is ready again.",

@@ -58,6 +58,9 @@ class FakeArbiter:
         self.WORKERS[pid] = FakeWorker()
         return pid
 
+    def kill_worker(self, pid: int, number: int) -> None:
+        os.kill(pid, number)
+
     def manage_workers(self) -> None:
         self.asked.append("look")
         while len(self.WORKERS) < self.num_workers:
@@ -202,6 +205,63 @@ def test_reload(make: MakeWorld) -> None:
     assert (record.reloads_succeeded, record.reloads_failed) == (1, 0)
     assert record.last_reload is not None
     assert record.last_reload.succeeded
+
+
+def test_no_worker_of_the_model_before_stays(make: MakeWorld) -> None:
+    """Where one of the new workers crashes meanwhile, another takes its place, and all of the old ones go."""
+    world = make(bundle=PICKLES)
+    world.arbiter.manage_workers()
+    old = set(world.arbiter.WORKERS)
+    world.arbiter.handle_hup()
+    world.until(lambda: world.arbiter.app.callable == "new")
+    os.kill(max(set(world.arbiter.WORKERS) - old), signal.SIGKILL)
+    world.until(lambda: not old & set(world.arbiter.WORKERS) and len(world.arbiter.WORKERS) == 2)
+
+
+def test_the_model_before_goes_on_until_another_does(make: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long none of the new workers serves, the old ones do."""
+    world = make(bundle=PICKLES)
+    world.arbiter.manage_workers()
+    old = set(world.arbiter.WORKERS)
+    monkeypatch.setattr("server.supervisor._serves", lambda _: False)
+    world.arbiter.handle_hup()
+    world.until(lambda: world.arbiter.app.callable == "new")
+    world.skipped += 60
+    world.arbiter.manage_workers()
+    world.arbiter.reap_workers()
+    assert old < set(world.arbiter.WORKERS)
+
+
+def test_no_process_is_left(make: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system has no process left for a worker, or for a trial, the master goes on and tries again."""
+    world = make(bundle=PICKLES)
+
+    def full() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fork", full)
+        assert world.arbiter.spawn_worker() == 0
+        before = len(os.listdir("/dev/fd"))
+        world.arbiter.handle_hup()
+        patch.setattr(world.arbiter, "num_workers", 0)
+        world.arbiter.manage_workers()
+        assert len(os.listdir("/dev/fd")) == before
+    record = world.common.scoreboard.read()
+    assert (record.starts, record.reloads_failed) == (0, 1)
+    world.arbiter.manage_workers()
+    assert len(world.arbiter.WORKERS) == 2
+
+
+def test_reload_without_a_bundle(make: MakeWorld, tmp_path: Path) -> None:
+    """The reason names no path: callers may read it."""
+    world = make(bundle=tmp_path / "none")
+    world.arbiter.handle_hup()
+    world.until(lambda: world.common.scoreboard.read().reloads_failed == 1)
+    last = world.common.scoreboard.read().last_reload
+    assert last is not None
+    assert last.reason.startswith("There is no bundle at BRINERY_BUNDLE: ")
+    assert str(tmp_path) not in last.reason
 
 
 def test_reload_of_what_cannot_be_served(make: MakeWorld, tmp_path: Path) -> None:
