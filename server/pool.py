@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from typing import TypeAlias
 
 from server.admission import Queue
-from server.errors import BrineryError
+from server.errors import BrineryError, Overloaded
 from server.exchange import Endpoint, Exchange, Request, Response
 from server.telemetry import Telemetry
 
@@ -73,9 +73,8 @@ class Pool:
         work = Work(self, request, endpoint, rows, seconds)
         with self._lock:
             self._queue.check_time(seconds, deadline.remaining())
-            if self._working < self._threads:
+            if self._working < self._threads and self._has_thread():
                 self._working += 1
-                self._start()
                 self._ready.put((self, work))
             else:
                 self._queue.check_room(rows)
@@ -109,13 +108,25 @@ class Pool:
             thread.join(max(0.0, until - time.monotonic()))
         return not any(thread.is_alive() for thread in self._started)
 
-    def _start(self) -> None:
-        if len(self._started) < self._working:
-            name = f"{self._name}_{len(self._started)}"
-            # A thread that never ends must not hold up the end of the process.
-            thread = threading.Thread(target=_serve, args=(self._ready,), name=name, daemon=True)
-            self._started.append(thread)
+    def _has_thread(self) -> bool:
+        """Tell whether there is a thread for one more, started if need be; if not, those at work will come to it.
+
+        Raises `Overloaded` where the system has none left, and none is at work.
+        """
+        if len(self._started) > self._working:
+            return True
+        name = f"{self._name}_{len(self._started)}"
+        # A thread that never ends must not hold up the end of the process.
+        thread = threading.Thread(target=_serve, args=(self._ready,), name=name, daemon=True)
+        try:
             thread.start()
+        except RuntimeError:
+            if self._working:
+                return False
+            msg = "The server has no thread left to work on the request; try again later."
+            raise Overloaded(msg, self._queue.retry_after) from None
+        self._started.append(thread)
+        return True
 
     def _leave(self, work: Work) -> None:
         self._queue.leave(work.rows, work.seconds)

@@ -202,3 +202,25 @@ def test_hopeless_work_is_refused_by_the_engines_cost() -> None:
     assert isinstance(answer, Response)
     assert (answer.status, b"would need about 0.01 seconds" in answer.body) == (503, True)
     assert counted.calls == 0
+
+
+def test_no_thread_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system has no thread left a request is refused, or waits for those that there are; then all is well."""
+    counted = Counted(threads=2)
+
+    def full(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", full)
+        refused = counted.ask()
+        assert isinstance(refused, Response)
+        assert refused.status == 503
+    first = counted.work()
+    counted.wait_for_calls()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", full)
+        second = counted.work()
+    counted.gate.open()
+    assert [work.result(PATIENCE).status for work in (first, second)] == [200, 200]
+    assert counted.front.close(PATIENCE)

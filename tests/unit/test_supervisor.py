@@ -242,11 +242,11 @@ def test_no_process_is_left(make: MakeWorld, monkeypatch: pytest.MonkeyPatch) ->
     with monkeypatch.context() as patch:
         patch.setattr(os, "fork", full)
         assert world.arbiter.spawn_worker() == 0
-        before = len(os.listdir("/dev/fd"))
+        before = len(list(Path("/dev/fd").iterdir()))
         world.arbiter.handle_hup()
         patch.setattr(world.arbiter, "num_workers", 0)
         world.arbiter.manage_workers()
-        assert len(os.listdir("/dev/fd")) == before
+        assert len(list(Path("/dev/fd").iterdir())) == before
     record = world.common.scoreboard.read()
     assert (record.starts, record.reloads_failed) == (0, 1)
     world.arbiter.manage_workers()
