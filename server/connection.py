@@ -5,7 +5,6 @@ import functools
 import http
 import time
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from email.utils import formatdate
 from typing import Final, Protocol, cast
@@ -174,24 +173,27 @@ class Connection(asyncio.Protocol):
         if time.monotonic() >= self.close_at - ROUNDING:
             self.expire()
 
-    def hand_over(self, give: Callable[[int], bool]) -> None:
-        """Let another worker go on with the connection if it is idle, which its caller does not notice.
-
-        `give` sends a descriptor, and tells whether it could.
-        """
+    def offer(self) -> int | None:
+        """Give the descriptor for another worker to go on with, if the connection is idle; `given` has to follow."""
         transport = self._transport
         busy = self._reader.partial is not None or self._waiting or self._working is not None or self._closing
         if transport is None or busy or transport.is_closing() or transport.get_write_buffer_size():
-            return
+            return None
         if transport.get_extra_info("ssl_object") is not None:  # whose state cannot be given
             if not self._draining:
                 self.drain()
-            return
+            return None
         transport.pause_reading()
-        if give(transport.get_extra_info("socket").fileno()):
-            transport.abort()  # closes our descriptor; the caller hears nothing, since the other one stays open
+        descriptor: int = transport.get_extra_info("socket").fileno()
+        return descriptor
+
+    def given(self, *, taken: bool) -> None:
+        """Let go what was offered if another worker has it, which the caller does not notice; else go on."""
+        assert self._transport is not None, "it was offered just now"
+        if taken:
+            self._transport.abort()  # closes our descriptor; the caller hears nothing, since the other one stays open
         else:
-            transport.resume_reading()
+            self._transport.resume_reading()
 
     def expire(self) -> None:
         """Close now, also where the caller does not read; who has begun to ask, and took too long, is told."""

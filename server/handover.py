@@ -1,15 +1,16 @@
 """A worker that ends while others go on gives them its idle connections, so that no caller loses one.
 
 A connection's descriptor goes through a socket that all workers, also those that are started later, hold both ends of
-(`SCM_RIGHTS`, unix(7)): one letter for each.
+(`SCM_RIGHTS`, unix(7)): one letter for several, since the socket has room for some hundred letters only, and a worker
+without others at its side must be able to leave all that it has to its successor.
 """
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
-TURN: Final = 16  # connections that one worker takes before others have their turn
+LETTER: Final = 64  # connections at most; also what one worker takes before others have their turn
 
 
 class Handover:
@@ -20,10 +21,10 @@ class Handover:
         self._giving.setblocking(False)
         self._taking.setblocking(False)
 
-    def give(self, descriptor: int) -> bool:
-        """Send a descriptor, which the sender closes; tell whether there was room."""
+    def give(self, descriptors: Sequence[int]) -> bool:
+        """Send up to `LETTER` descriptors, which the sender closes; tell whether there was room."""
         try:
-            socket.send_fds(self._giving, [b"."], [descriptor])
+            socket.send_fds(self._giving, [b"."], descriptors)
         except OSError:  # full, or out of descriptors: later
             return False
         return True
@@ -42,12 +43,11 @@ class Handover:
         self._taking.close()
 
     def _take(self, adopt: Callable[[socket.socket], None]) -> None:
-        for _ in range(TURN):
-            try:
-                _, descriptors, _, _ = socket.recv_fds(self._taking, 1, 1)
-            except OSError:  # somebody else took it
-                return
-            for descriptor in descriptors:
-                taken = socket.socket(fileno=descriptor)
-                taken.setblocking(False)
-                adopt(taken)
+        try:
+            _, descriptors, _, _ = socket.recv_fds(self._taking, 1, LETTER)
+        except OSError:  # somebody else took it
+            return
+        for descriptor in descriptors:
+            taken = socket.socket(fileno=descriptor)
+            taken.setblocking(False)
+            adopt(taken)

@@ -15,7 +15,7 @@ from gunicorn.workers.base import Worker
 from server.accepting import Acceptor, Held, Shares, room_for
 from server.connection import Bounds, Connection
 from server.front import Front
-from server.handover import Handover
+from server.handover import LETTER, Handover
 from server.worker import STUCK
 
 TICK: Final = 1.0  # seconds between two looks at the master and at connections whose time will be over
@@ -116,11 +116,19 @@ class LoopWorker(Worker):
         while connections and time.monotonic() < end:
             self._look_after(connections, LOOK)
             if not ends:
-                for connection in connections:
-                    connection.hand_over(self.handover.give)
+                self._give_away(connections)
             await asyncio.sleep(LOOK)
         for connection in connections:
             connection.expire()
+
+    def _give_away(self, connections: Held[Connection]) -> None:
+        """Let other workers go on with what is idle, as far as there is room."""
+        offered = [(each, descriptor) for each in connections if (descriptor := each.offer()) is not None]
+        for start in range(0, len(offered), LETTER):
+            letter = offered[start : start + LETTER]
+            taken = self.handover.give([descriptor for _, descriptor in letter])
+            for connection, _ in letter:
+                connection.given(taken=taken)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 
-from server.handover import Handover
+from server.handover import LETTER, Handover
 
 
 def test_a_connection_goes_on_elsewhere() -> None:
@@ -14,7 +14,7 @@ def test_a_connection_goes_on_elsewhere() -> None:
         handover, taken = Handover(), asyncio.Queue[socket.socket]()
         handover.listen(taken.put_nowait)
         ours, theirs = socket.socketpair()
-        assert handover.give(ours.fileno())
+        assert handover.give([ours.fileno()])
         ours.close()
         theirs.sendall(b"hello")
         async with asyncio.timeout(10):
@@ -31,7 +31,7 @@ def test_a_connection_goes_on_elsewhere() -> None:
 def test_many_are_taken_by_several() -> None:
     """Each connection arrives once, whoever of those that listen takes it, also where more come than fit at once."""
     handover = Handover()
-    given, taken, listeners = 1_000, [0, 0], 2
+    given, taken, listeners = 500 * LETTER, [0, 0], 2
     pair = socket.socketpair()
     reading, telling = os.pipe()
     children = []
@@ -52,7 +52,7 @@ def test_many_are_taken_by_several() -> None:
     try:
         waiting = given
         while waiting:
-            waiting -= handover.give(pair[0].fileno())
+            waiting -= LETTER * handover.give([pair[0].fileno()] * LETTER)
         for _ in range(given):
             taken[os.read(reading, 1)[0]] += 1
     finally:
@@ -72,5 +72,14 @@ def test_no_room() -> None:
     handover = Handover()
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        assert not all(handover.give(ours.fileno()) for _ in range(100_000))
+        assert not all(handover.give([ours.fileno()]) for _ in range(100_000))
+    handover.close()
+
+
+def test_room_for_all() -> None:
+    """A worker's successor, which is not there yet, gets as many connections as a worker may have."""
+    handover = Handover()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert all(handover.give([ours.fileno()] * LETTER) for _ in range(10_000 // LETTER + 1))
     handover.close()
