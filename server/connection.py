@@ -230,6 +230,7 @@ class Connection(asyncio.Protocol):
         else:
             self._loop.call_soon(self._go_on)
         if not self._waiting and self._working is None and self._writable:
+            self._reader.release()
             if self._reader.partial is None or self._closing:
                 self._rest()
             else:

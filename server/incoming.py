@@ -17,6 +17,7 @@ MAX_TARGET_BYTES: Final = 4_094
 MAX_HEADERS: Final = 100
 MAX_FIELD_BYTES: Final = 8_190  # of one header: name and value
 MAX_FRAMING: Final = 8  # bytes for one of a body: chunks of one byte are silly, but not forbidden
+WEIGHT: Final = 600  # bytes, about, of a request that waits, beside what it said
 VERSIONS: Final = ("1.0", "1.1")
 
 
@@ -40,7 +41,7 @@ Arrived: TypeAlias = Incoming | BrineryError
 
 
 class Buffered:
-    """How many bytes of requests that are still coming in a worker holds, of at most `limit`."""
+    """How many bytes of requests that still come in, or came at once, a worker holds, of at most `limit`."""
 
     __slots__ = ("limit", "size")
 
@@ -59,7 +60,7 @@ class Reader:
 
     def __init__(self, limit: int, head_limit: int, buffered: Buffered) -> None:
         self._limit, self._head_limit = limit, head_limit
-        self._buffered, self._held = buffered, 0
+        self._buffered, self._held, self._kept = buffered, 0, 0
         self._parser = httptools.HttpRequestParser(self)
         self._arrived: list[Arrived] = []
         self.partial: Incoming | None = None
@@ -87,25 +88,34 @@ class Reader:
         except RequestError as error:
             self._end(error)
         self._offering = None
-        if self.partial is not None or self._held:
+        self._kept = len(data) + WEIGHT * len(self._arrived) if len(self._arrived) > 1 else 0
+        if self.partial is not None or self._held or self._kept:
             self._hold()
         return self._take()
 
+    def release(self) -> None:
+        """Note that nothing waits any more of what was complete."""
+        if self._kept:
+            self._kept = 0
+            self._hold()
+
     def close(self) -> None:
         """Read no more, and hold nothing."""
-        self.partial, self.ended = None, True
+        self.partial, self.ended, self._kept = None, True, 0
         self._hold()
 
     def _hold(self) -> None:
         """Count what is held of a request; refuse it where all of them together would be too much."""
-        held = 0
+        held = self._kept
         if self.partial is not None:
             if self.in_body and not self._head:
                 self._head = len(self.partial.target) + sum(map(len, chain(*self.partial.headers.items())))
-            held = self._framing + len(self.partial.body) + self._head
+            held += self._framing + len(self.partial.body) + self._head
         more, self._held = held - self._held, held
         self._buffered.size += more
         if more > 0 and self._buffered.size > self._buffered.limit:
+            del self._arrived[1:]  # the first needs no room, and the others are told by the connection's end
+            self._kept = 0
             self._end(Overloaded("The server holds as much of requests as it may; try again later."))
             self._hold()
 

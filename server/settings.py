@@ -275,8 +275,8 @@ class Settings:
     max_buffered_bytes: int = _setting(
         268_435_456,
         integer(1),
-        "Most bytes of requests that a worker holds while they still come in, at least one of the largest size; "
-        "whoever sends more is refused with 503.",
+        "Most bytes of requests that a worker holds while they still come in, or wait behind others of one connection, "
+        "at least one of the largest size; whoever sends more is refused with 503.",
     )
     graceful_timeout: float = _setting(
         25.0, seconds(0), "Seconds that requests in flight have to end when the server stops."

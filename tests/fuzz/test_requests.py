@@ -63,12 +63,13 @@ def told(arrived: list[Arrived]) -> list[object]:
 
 
 def read(parts: list[bytes]) -> tuple[list[Arrived], Reader]:
-    """Read a text in parts, and see that nothing is held but of a request that still comes in."""
+    """Read a text in parts, and see that nothing is held but of a request that still comes in, once the others went."""
     buffered = Buffered(1_000_000)
     reader = Reader(LIMIT, HEAD_LIMIT, buffered)
     arrived = []
     for part in parts:
         arrived += reader.feed(part)
+        reader.release()
         assert buffered.size >= 0
         assert buffered.size == 0 or reader.partial is not None
     return arrived, reader

@@ -563,6 +563,24 @@ def test_what_comes_in_is_bounded_for_all(make: Callable[..., Wire], slow: bytes
     assert first.bounds.held == 0
 
 
+def test_what_comes_at_once_is_bounded_too(make: Callable[..., Wire]) -> None:
+    """Of thousands of requests in one piece the first is answered, and the rest refused together with one answer.
+
+    What waits while a caller does not read is held for as long, and no longer.
+    """
+    wire = make(max_buffered_bytes=100_000)
+    wire.send(LIVE * 10_000)
+    assert [answer.status for answer in wire.answers(2)] == [200, 503]
+    assert wire.bounds.held == 0
+    few = make(max_buffered_bytes=1_000_000, max_header_bytes=1_024)
+    few.connection.pause_writing()
+    few.send(LIVE * 50)
+    assert few.bounds.held > 50 * len(LIVE)
+    few.connection.resume_writing()
+    assert [answer.status for answer in few.answers(50)] == [200] * 50
+    assert few.bounds.held == 0
+
+
 def test_drain(make: Callable[..., Wire]) -> None:
     """Asked to drain, a connection that is busy, half asked, idle or new ends with its next answer, which says so."""
     gate = Gate()
