@@ -1,6 +1,7 @@
 """Where a server says who it is."""
 
 import os
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -69,3 +70,27 @@ def test_unwritable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a folder for temporary files a server still runs."""
     monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
     StatusFile(1).write(Status(7))
+
+
+@pytest.mark.usefixtures("folder")
+def test_another_process_with_its_id() -> None:
+    """A server that was killed left its file; the process that has its id now is not asked for anything."""
+    with subprocess.Popen(["sleep", "60"]) as other:
+        file = StatusFile(1)
+        file.write(Status(other.pid))
+        assert file.read() == Status(other.pid)
+        other.kill()
+        other.wait()
+        with pytest.raises(FileError, match="No server of this user"):
+            file.read()
+
+
+def test_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no folder for temporary files can be written to, there is no status."""
+
+    def none() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    with pytest.raises(FileError):
+        StatusFile(65_536).read()
