@@ -46,6 +46,10 @@ class Shares:
         """Note that a worker is no more."""
         self._counts[worker % SLOTS] = 0
 
+    def has_left(self, worker: int) -> bool:
+        """Tell whether a worker is no more."""
+        return self._counts[worker % SLOTS] == 0
+
     def is_ahead(self, worker: int) -> bool:
         """Tell whether another worker holds fewer."""
         own = self._counts[worker % SLOTS]

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 from server.admission import Queue
 from server.application import Application
-from server.errors import BrineryError
+from server.errors import BrineryError, NotReady
 from server.exchange import (
     READ_ON_FACTOR,
     UNMATCHED,
@@ -118,9 +118,13 @@ class Front:
         return self._exchange.at_once(Request("", UNMATCHED, Headers({}), {}, _reader(b"")), refuse_by(error))
 
     def overdue(self, grace: float = STUCK) -> int:
-        """Count the requests that threads still work on so many seconds after the deadline of the settings."""
-        since = time.perf_counter() - self._settings.deadline - grace
-        return sum(pool.overdue(since) for pool in self._pools())
+        """Count the requests that threads work on for so many seconds longer than any deadline."""
+        return sum(pool.overdue(self._settings.deadline + grace) for pool in self._pools())
+
+    def abandon(self) -> None:
+        """Send everybody who waits for a thread, or for what one of them does not end, to another worker."""
+        for pool in self._pools():
+            pool.abandon(NotReady("A prediction of another caller does not end, and its worker goes; try again."))
 
     def close(self, patience: float = 0.0) -> bool:
         """Drop what waits for a thread; tell whether the threads have ended, within some seconds."""

@@ -87,12 +87,11 @@ class LoopWorker(Worker):
             await _wait(stopping, TICK)
         if stuck:
             self._front.application.log.error("worker_stuck", predictions=stuck)
-        connections.leave()
         self.handover.stop()
         ends = self._front.application.common.readiness.draining or self._grace == 0 or os.getppid() != self.ppid
         for acceptor in acceptors:
             await acceptor.stop(for_good=ends)
-        await self._finish(connections, ends=ends)
+        await self._finish(connections, ends=ends, stuck=stuck > 0)
         return stuck > 0
 
     def _stop_at_once(self, stopping: asyncio.Event) -> None:
@@ -107,14 +106,19 @@ class LoopWorker(Worker):
             if connection.close_at <= now + ahead:
                 loop.call_later(max(0.0, connection.close_at - now), connection.expire_in_time)
 
-    async def _finish(self, connections: Held[Connection], *, ends: bool) -> None:
+    async def _finish(self, connections: Held[Connection], *, ends: bool, stuck: bool) -> None:
         """Answer what was asked while the grace lasts; close what is idle if the server `ends`, else give it away."""
         if ends:
             for connection in connections:
                 connection.drain()
+        else:
+            self._give_away(connections)
+        connections.leave()  # from here on nobody new is answered by us
         end = time.monotonic() + self._grace
         while connections and time.monotonic() < end:
             self._look_after(connections, LOOK)
+            if stuck:
+                self._front.abandon()
             if not ends:
                 self._give_away(connections)
             await asyncio.sleep(LOOK)

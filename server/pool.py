@@ -29,6 +29,7 @@ class Work(Future[Response]):
         super().__init__()
         self.request, self.endpoint, self.rows, self.seconds = request, endpoint, rows, seconds
         self.begun = self.dropped = False  # guarded by the pool
+        self.since = 0.0  # when a thread began, by `time.monotonic`
         self._pool, self._answered = pool, threading.Lock()
 
     def remaining(self) -> float:
@@ -94,10 +95,20 @@ class Pool:
             work.dropped = True
             return True
 
-    def overdue(self, since: float) -> int:
-        """Count the requests that arrived before this moment, by `time.perf_counter`, and are still worked on."""
+    def overdue(self, seconds: float) -> int:
+        """Count the requests that a thread works on for longer than this."""
+        since = time.monotonic() - seconds
         with self._lock:
-            return sum(work.request.arrived < since for work in self._begun)
+            return sum(work.since < since for work in self._begun)
+
+    def abandon(self, error: BrineryError) -> None:
+        """Answer everybody who has no answer yet by this error, whether a thread has begun or not."""
+        with self._lock:
+            works = [*self._waiting, *self._begun]
+        for work in works:
+            if work.claim():
+                self.drop(work)
+                work.set_result(self.exchange.complete(work.request, error))
 
     def close(self, until: float) -> bool:
         """Drop what waits; tell whether the threads have ended by this moment, by `time.monotonic`."""
@@ -145,6 +156,7 @@ class Pool:
         with self._lock:
             work.begun = not work.dropped
             if work.begun:
+                work.since = time.monotonic()
                 self._begun.add(work)
             return work.begun
 

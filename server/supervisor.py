@@ -46,7 +46,7 @@ class Supervisor:
         self._settings, self._log = application.settings, application.log
         self._status_file = StatusFile(self._settings.port)
         self._common: Common = application.common
-        self._stop, self._look, self._spawn = arbiter.handle_term, arbiter.manage_workers, arbiter.spawn_worker
+        self._stop, self._spawn = arbiter.handle_term, arbiter.spawn_worker
         self._until: float | None = None  # when to stop
         self._crashes = Crashes(self._settings.max_crashes)
         self._record = Record()
@@ -54,6 +54,7 @@ class Supervisor:
         self._trial: tuple[Apart, Files] | None = None
         self._retiring: set[int] = set()  # the workers of the model before
         self._change_over, self._changed_over = 0.0, True
+        self._old_serve = False  # workers of the model before take requests
         arbiter.handle_term, arbiter.handle_hup = self.stop, self.reload
         arbiter.reap_workers, arbiter.manage_workers = self.reap_workers, self.manage_workers
         arbiter.spawn_worker = self.spawn_worker
@@ -99,7 +100,7 @@ class Supervisor:
         return pid
 
     def manage_workers(self) -> None:
-        """Do what is due, and look after the workers as always."""
+        """Do what is due, and see that there are as many workers as there should be."""
         if self._until is not None and time.monotonic() >= self._until:
             self._end()
         self._files.move()
@@ -111,12 +112,22 @@ class Supervisor:
             self._try()
         if self._is_changing_over():
             return
-        # Each of them: the arbiter would keep the last one in the place of a new one that crashed.
         for pid in self._retiring & self._arbiter.WORKERS.keys():
             self._arbiter.kill_worker(pid, signal.SIGTERM)
-        if len(self._arbiter.WORKERS) < self._arbiter.num_workers and not self._crashes.may_start():
-            return
-        self._look()
+        self._keep_number()
+        self._tell_when_the_old_are_gone()
+
+    def _keep_number(self) -> None:
+        """Start as many workers as are missing beside those that leave, and end those that are too many."""
+        workers, wanted = self._arbiter.WORKERS, self._arbiter.num_workers
+        staying = [pid for pid, each in workers.items() if pid not in self._retiring and not _has_left(each)]
+        for _ in range(wanted - len(staying)):
+            if not self._crashes.may_start():
+                break
+            self.spawn_worker()
+        staying.sort(key=lambda pid: workers[pid].age)
+        for pid in staying[: max(0, len(staying) - wanted)]:
+            self._arbiter.kill_worker(pid, signal.SIGTERM)
 
     # Crashes.
 
@@ -125,8 +136,8 @@ class Supervisor:
         worker.tmp.close()
         if (shares := getattr(worker, "shares", None)) is not None:
             shares.forget(worker.age)
-        self._retiring.discard(pid)
         self._files.bury(pid)
+        self._retiring.discard(pid)
         # SIGTERM is what it was asked by, perhaps once more just before its end.
         if status not in (0, signal.SIGTERM) and self._until is None:
             cause = _cause(status)
@@ -173,6 +184,7 @@ class Supervisor:
         settle(afresh=True)
         self._retiring = set(self._arbiter.WORKERS)
         self._change_over, self._changed_over = time.monotonic() + CHANGE_OVER, False
+        self._old_serve = True
         for _ in range(self._arbiter.num_workers):
             self._arbiter.spawn_worker()
         self._ended(Reload(succeeded=True, at=time.time()))
@@ -201,6 +213,13 @@ class Supervisor:
             self._arbiter.spawn_worker()
         return not self._changed_over
 
+    def _tell_when_the_old_are_gone(self) -> None:
+        """Tell once that nobody asks the model before any more; what was asked it may still answer."""
+        workers = self._arbiter.WORKERS
+        if self._old_serve and all(_has_left(workers[pid]) for pid in self._retiring & workers.keys()):
+            self._old_serve = False
+            self._tell()
+
     # The rest.
 
     def _note(self, **members: Any) -> None:  # noqa: ANN401
@@ -214,7 +233,7 @@ class Supervisor:
         self._status_file.write(
             Status(
                 os.getpid(),
-                reloading=self._asked or self._trial is not None,
+                reloading=self._asked or self._trial is not None or self._old_serve,
                 reloads=self._record.reloads_succeeded + self._record.reloads_failed,
                 failure=None if last is None or last.succeeded else last.reason,
             )
@@ -233,6 +252,12 @@ def _cause(status: int) -> str:
         return signal.Signals(os.WTERMSIG(status)).name
     code = os.WEXITSTATUS(status)
     return "stuck" if code == STUCK else f"exit {code}"
+
+
+def _has_left(worker: Any) -> bool:  # noqa: ANN401
+    """Tell whether a worker takes nothing new any more, by its own decision, and only answers what it was asked."""
+    shares = getattr(worker, "shares", None)
+    return shares is not None and _serves(worker) and shares.has_left(worker.age)
 
 
 def _serves(worker: Any) -> bool:  # noqa: ANN401

@@ -155,6 +155,29 @@ def test_overdue() -> None:
     until(lambda: stuck.front.overdue() == 0)
 
 
+def test_overdue_is_who_is_worked_on_for_long() -> None:
+    """Who waited for most of his time is not overdue as soon as a thread begins."""
+    counted = Counted(deadline=1.0)
+    counted.work()
+    waiting = [counted.work() for _ in range(8)]
+    counted.wait_for_calls()
+    until(lambda: counted.front.overdue(grace=0) > 0)
+    counted.gate.open()
+    assert {work.result(PATIENCE).status for work in waiting} <= {200, 504}
+    assert counted.front.overdue(grace=0) == 0
+
+
+def test_abandon() -> None:
+    """Everybody without an answer is sent elsewhere at once, whether a thread works for him or not."""
+    counted = Counted()
+    works = [counted.work() for _ in range(8)]
+    counted.wait_for_calls()
+    counted.front.abandon()
+    assert {work.result(0).status for work in works} == {503}
+    counted.gate.open()
+    assert counted.work().result(PATIENCE).status == 200
+
+
 def test_who_goes_away_gives_his_place_free() -> None:
     """What waits can be forgotten, what is worked on cannot, and nothing twice."""
     counted = Counted(max_queue_requests=1)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from server.accepting import Shares
 from server.application import Application, Common, assemble, prepare
 from server.bundle import Bundle, Files
 from server.metric_files import MetricFiles
@@ -62,9 +63,7 @@ class FakeArbiter:
         os.kill(pid, number)
 
     def manage_workers(self) -> None:
-        self.asked.append("look")
-        while len(self.WORKERS) < self.num_workers:
-            self.spawn_worker()
+        raise AssertionError
 
 
 class World:
@@ -122,10 +121,11 @@ def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[MakeWorld]
 
 
 def test_workers_are_looked_after(make: MakeWorld) -> None:
-    """Until it is asked to stop, the arbiter does what it always does, and its starts are counted."""
+    """There are as many workers as there should be, also when that changes, and their starts are counted."""
     world = make()
     world.arbiter.manage_workers()
-    assert world.arbiter.asked == ["look"]
+    assert len(world.arbiter.WORKERS) == 2
+    assert world.arbiter.asked == []
     assert not world.common.readiness.draining
     assert world.common.scoreboard.read().starts == 2
 
@@ -137,11 +137,11 @@ def test_drains_first(make: MakeWorld) -> None:
     assert world.common.readiness.draining
     world.skipped += 4.5
     world.arbiter.manage_workers()
-    assert world.arbiter.asked == ["look"]
+    assert world.arbiter.asked == []
     world.skipped += 1
     with pytest.raises(StopIteration):
         world.arbiter.manage_workers()
-    assert world.arbiter.asked == ["look", "stop"]
+    assert world.arbiter.asked == ["stop"]
 
 
 def test_asked_twice(make: MakeWorld) -> None:
@@ -159,6 +159,39 @@ def test_without_delay(make: MakeWorld) -> None:
     world.arbiter.handle_term()
     with pytest.raises(StopIteration):
         world.arbiter.manage_workers()
+
+
+def test_another_number_of_workers(make: MakeWorld) -> None:
+    """Where fewer workers are wanted the oldest end, where more are, they start."""
+    world = make()
+    world.arbiter.manage_workers()
+    oldest, youngest = world.arbiter.WORKERS
+    world.arbiter.num_workers = 1
+    world.until(lambda: list(world.arbiter.WORKERS) == [youngest])
+    world.arbiter.num_workers = 3
+    world.arbiter.manage_workers()
+    assert len(world.arbiter.WORKERS) == 3
+    assert oldest not in world.arbiter.WORKERS
+    assert world.common.scoreboard.read().crashes == {}
+
+
+def test_a_worker_that_leaves_has_a_successor_at_once(make: MakeWorld) -> None:
+    """Who only ends what he was asked is not counted on: another one starts, and nobody else is ended for it."""
+    world = make()
+    shares = Shares()
+    world.arbiter.manage_workers()
+    first, second = world.arbiter.WORKERS
+    for age, worker in enumerate(world.arbiter.WORKERS.values(), start=1):
+        worker.shares, worker.age = shares, age
+        shares.tell(age, 0)
+    world.arbiter.manage_workers()
+    assert len(world.arbiter.WORKERS) == 2
+    shares.forget(2)
+    for _ in range(3):
+        world.arbiter.reap_workers()
+        world.arbiter.manage_workers()
+    assert {first, second} < set(world.arbiter.WORKERS)
+    assert len(world.arbiter.WORKERS) == 3
 
 
 @pytest.mark.parametrize(
