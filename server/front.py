@@ -20,6 +20,7 @@ from server.exchange import (
     UNMATCHED,
     Endpoint,
     Request,
+    RequestHeaders,
     Response,
     incomplete,
     refuse_by,
@@ -95,19 +96,26 @@ class Front:
         """
         self.asked += 1
         rule, endpoint, blocking = self._match(path, method)
-        asked = parse_qs(query, keep_blank_values=True) if query else {}
-        request = Request(method, rule, headers, asked, _reader(body), arrived=arrived)
+        request = Request(method, rule, headers, {}, _reader(body), arrived=arrived)
+        try:
+            request.query = parse_qs(query, keep_blank_values=True) if query else {}
+            return self._admit(request, endpoint, body, blocking=blocking)
+        except Exception as error:  # also one of ours in a guard: its caller has an answer, and the operator a line
+            return self._exchange.at_once(request, refuse_by(error))
+
+    def _admit(
+        self, request: Request, endpoint: Endpoint, body: bytes | BrineryError, *, blocking: bool
+    ) -> Response | Work:
+        """Answer a request at once, or give it to a thread; raises why neither can be."""
         if isinstance(endpoint, Guarded) and (refusal := endpoint.refusal(request)):
             return self._exchange.at_once(request, refuse_by(refusal))  # strangers take no place in a queue
+        rule, headers = request.route, request.headers
         if not blocking and (rule == UNMATCHED or isinstance(body, BrineryError) or not self._is_long(headers, body)):
             return self._exchange.at_once(request, endpoint)
-        try:
-            if blocking or isinstance(body, BrineryError):
-                return self._others.submit(request, endpoint)
-            rows = body.count(b"{") if body.lstrip().startswith(b"[") else 1
-            return self._predictions.submit(request, endpoint, min(rows, self._settings.max_rows), self._least(body))
-        except BrineryError as error:
-            return self._exchange.complete(request, error)
+        if blocking or isinstance(body, BrineryError):
+            return self._others.submit(request, endpoint)
+        rows = body.count(b"{") if body.lstrip().startswith(b"[") else 1
+        return self._predictions.submit(request, endpoint, min(rows, self._settings.max_rows), self._least(body))
 
     def closed(self, reason: str) -> None:
         """Count a connection that was ended without an answer."""
@@ -142,7 +150,7 @@ class Front:
         response = answer if isinstance(answer, Response) else await _in_time(answer)
         await _write(response, send, with_body=method != "HEAD")
 
-    def _is_long(self, headers: Headers, body: bytes) -> bool:
+    def _is_long(self, headers: RequestHeaders, body: bytes) -> bool:
         """Tell whether a body may take longer than the loop can wait: by its size, and by at least as many rows.
 
         What may have to wait for its turn is long, whatever it costs; so is a batch whose rows may each be refused.

@@ -185,7 +185,7 @@ class Tokens:
             _refuse(
                 "was made by or for somebody else, or says too little: it needs exp, iss, aud and sub", "token_claims"
             )
-        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
             _refuse("is not well-formed, or its signature is wrong", "invalid_token")
         return VerifiedToken(f"{claims['sub']}", _scopes_of(claims) or self._scopes, end)
 

@@ -1,6 +1,7 @@
 """The front on an event loop: what runs where, which route it is, and how a body is read."""
 
 import asyncio
+import dataclasses
 import json
 import threading
 import time
@@ -13,10 +14,11 @@ import pytest
 from server.application import assemble, prepare
 from server.bundle import Bundle
 from server.errors import MalformedRequest
-from server.exchange import READ_ON_FACTOR, Response
+from server.exchange import READ_ON_FACTOR, Request, Response
 from server.front import Front, Headers
+from server.guard import Guard, Guarded
 from tests.models import settings, tree
-from tests.unit.fronts import PATIENCE, Gate, fake_front
+from tests.unit.fronts import PATIENCE, Gate, fake_front, metrics_of
 
 LIMIT = 1_000
 Message = Mapping[str, Any]
@@ -143,6 +145,33 @@ def test_what_never_became_a_request() -> None:
     document = json.loads(response.body)
     assert (response.status, document["detail"]) == (400, "It is broken.")
     assert dict(response.headers)["X-Request-ID"] == document["request_id"]
+
+
+class Broken(Guard):
+    """A guard with a defect."""
+
+    def admit(self, request: Request, scope: str) -> None:  # noqa: ARG002
+        """Raise what is none of ours."""
+        raise ZeroDivisionError("a secret")
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/slow"), ("POST", "/predict")])
+def test_defects_before_admission(method: str, path: str) -> None:
+    """Whatever is raised before a request has its place, its caller has a problem with an id, and it is counted."""
+    front = fake_front()
+    front._routes = {
+        rule: dataclasses.replace(
+            route, endpoints={name: Guarded(each, Broken([]), "info") for name, each in route.endpoints.items()}
+        )
+        for rule, route in front._routes.items()
+    }
+    response = done(ask(front, method, path, b"{}"))
+    document = json.loads(response.body)
+    assert (response.status, document["type"]) == (500, "docs/errors.md#internal-error")
+    assert dict(response.headers)["X-Request-ID"] == document["request_id"] != ""
+    assert b"secret" not in response.body
+    assert 'brinery_rejected_total{reason="internal-error"} 1.0' in metrics_of(front)
+    assert f'method="{method}",route="{path}",status="500"' in metrics_of(front)
 
 
 def test_headers() -> None:

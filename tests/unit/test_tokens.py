@@ -59,13 +59,15 @@ def test_good_token(algorithm: str) -> None:
         ({"sub": None}, "token_claims"),
         ({"sub": 7}, "invalid_token"),
         ({"exp": "soon"}, "invalid_token"),
+        ({"exp": 10**400}, "invalid_token"),
+        ({"exp": float("inf")}, "invalid_token"),
         ({"exp": int(time.time() - LEEWAY - 5)}, "expired_token"),
         ({"nbf": int(time.time() + 600)}, "early_token"),
         ({"nbf": "x"}, "invalid_token"),
     ],
     ids=[
         *("other issuer", "no issuer", "other audience", "no audience", "no end", "no subject", "number as subject"),
-        *("text as end", "expired", "early", "text as start"),
+        *("text as end", "end beyond a double", "no end ever", "expired", "early", "text as start"),
     ],
 )
 def test_claims(claims: dict[str, Any], why: str) -> None:
