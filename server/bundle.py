@@ -4,6 +4,7 @@ What is unpickled goes through `server.gate`; see docs/security.md.
 """
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -150,14 +151,18 @@ def _read(folder: Path, name: str, most: int) -> bytes | None:
     """Read a file of at most so many bytes; None if there is none."""
     try:
         with (folder / name).open("rb") as file:
-            content = file.read(most + 1)
+            size = os.fstat(file.fileno()).st_size  # to read more than that at once would ask for memory as large
+            content = file.read(size + 1) if size <= most else None
     except FileNotFoundError:
         return None
     except OSError as error:
         msg = f"{name} cannot be read: {error.strerror}; check its owner and mode."
         raise BundleError(msg) from None
-    if len(content) > most:
+    if content is None:
         msg = f"{name} has more than {most} bytes; {TOO_LARGE}"
+        raise BundleError(msg)
+    if len(content) > size:
+        msg = f"{name} grew while it was read; put it there in one step, whole, and try again."
         raise BundleError(msg)
     return content
 

@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tracemalloc
 import types
 import zlib
 from pathlib import Path
@@ -28,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from server import gate
-from server.bundle import MAX_OTHER_BYTES, Bundle, read_bundle
+from server.bundle import MAX_OTHER_BYTES, Bundle, read_bundle, read_files
 from server.errors import BundleError
 from tests.models import ARRAY, BINARY, tree
 
@@ -282,6 +283,28 @@ def test_files_that_are_too_large(folder: Path) -> None:
         file.truncate(MAX_OTHER_BYTES + 1)
     with pytest.raises(BundleError, match=rf"^lookup\.pkl has more than {MAX_OTHER_BYTES} bytes"):
         read_bundle(folder)
+
+
+def test_memory_is_asked_for_by_what_is_there(folder: Path) -> None:
+    """However large a model may be, a small one needs little memory; one that is too large is not read at all."""
+    tracemalloc.start()
+    try:
+        read_files(folder)
+        with (folder / "model.pkl").open("wb") as file:
+            file.truncate(2 * MAX_OTHER_BYTES)
+        with pytest.raises(BundleError, match=r"^model\.pkl has more than"):
+            read_files(folder, max_model_bytes=MAX_OTHER_BYTES)
+        assert tracemalloc.get_traced_memory()[1] < MAX_OTHER_BYTES // 8
+    finally:
+        tracemalloc.stop()
+
+
+def test_file_that_grows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that has become longer since its size was looked at is refused: it may be half of a new one."""
+    before = os.stat_result((0o100644, 0, 0, 1, 0, 0, 7, 0, 0, 0))
+    monkeypatch.setattr("server.bundle.os.fstat", lambda _: before)
+    with pytest.raises(BundleError, match=r"^model\.pkl grew while it was read; put it there in one step"):
+        read_files(folder)
 
 
 def test_files_that_decompress_to_too_much(folder: Path) -> None:
