@@ -39,12 +39,15 @@ class Readiness:
 
 
 class Deadline:
-    """The moment until which an answer is of use: some seconds after `since`, by `time.perf_counter`; or after now."""
+    """The moment until which an answer is of use: some seconds after `since`, by `time.perf_counter`; or after now.
 
-    __slots__ = ("_at", "_seconds")
+    `by_caller` tells whose seconds they are: a caller's own are written nowhere.
+    """
 
-    def __init__(self, seconds: float, *, since: float | None = None) -> None:
-        self._seconds = seconds
+    __slots__ = ("_at", "_by_caller", "_seconds")
+
+    def __init__(self, seconds: float, *, since: float | None = None, by_caller: bool = False) -> None:
+        self._seconds, self._by_caller = seconds, by_caller
         self._at = (time.perf_counter() if since is None else since) + seconds
 
     def remaining(self) -> float:
@@ -58,20 +61,23 @@ class Deadline:
 
     def exceeded(self) -> DeadlineExceeded:
         """Make the error for a request whose moment has passed."""
-        return DeadlineExceeded(
-            f"The request took longer than its {self._seconds:g} seconds; send fewer rows, or try later."
-        )
+        allowed = f"its {TIMEOUT_HEADER} allows" if self._by_caller else f"its {self._seconds:g} seconds"
+        msg = f"The request took longer than {allowed}; send fewer rows, or try later."
+        return DeadlineExceeded(msg, by_caller=self._by_caller)
 
 
 def shortened(seconds: float, given: str) -> float:
     """Give a request's own time: what its caller gave in a header, and never more than `seconds`.
 
-    Raises `RequestError` for a text that is no number of seconds.
+    Raises `RequestError` for a text that is no number of seconds, or none of them.
     """
     if not given:
         return seconds
-    if re.fullmatch(TIMEOUT, given) is None:
-        msg = f"The header {TIMEOUT_HEADER} must be a number of seconds such as 2.5; send it so, or leave it out."
+    if re.fullmatch(TIMEOUT, given) is None or not float(given):
+        msg = (
+            f"The header {TIMEOUT_HEADER} must be a number of seconds greater than zero, such as 2.5; "
+            "send it so, or leave it out."
+        )
         raise RequestError(msg)
     return min(seconds, float(given))
 

@@ -223,4 +223,8 @@ class TooManyConnections(Overloaded):
 
 
 class DeadlineExceeded(BrineryError):
-    """The request took longer than its deadline."""
+    """The request took longer than its deadline; `by_caller` tells whether its caller had asked for a shorter one."""
+
+    def __init__(self, message: str, *, by_caller: bool = False) -> None:
+        super().__init__(message)
+        self.by_caller = by_caller

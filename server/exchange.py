@@ -21,6 +21,7 @@ from server.admission import TIMEOUT_HEADER, Deadline, shortened
 from server.errors import (
     BodyTooLarge,
     BrineryError,
+    DeadlineExceeded,
     Forbidden,
     IncompleteBody,
     MethodNotAllowed,
@@ -225,8 +226,9 @@ class Exchange:
         """Give a request its id and its deadline; raise `RequestError` if it asks for one that we cannot read."""
         given = request.headers.get("X-Request-ID", "")
         request.id = given if SANE_ID.fullmatch(given) else new_request_id()
-        seconds = shortened(self._settings.deadline, request.headers.get(TIMEOUT_HEADER, ""))
-        request.deadline = Deadline(seconds, since=request.arrived)
+        longest = self._settings.deadline
+        seconds = shortened(longest, request.headers.get(TIMEOUT_HEADER, ""))
+        request.deadline = Deadline(seconds, since=request.arrived, by_caller=seconds < longest)
         return request.deadline
 
     def attempt(self, request: Request, endpoint: Endpoint) -> Response | Exception:
@@ -261,7 +263,8 @@ class Exchange:
         self._telemetry.rejected([kind.slug])
         if isinstance(error, Unauthenticated | Forbidden):
             self._log.info("caller_refused", request_id=request.id, route=request.route, reason=error.reason)
-        if kind.status >= 500 and not isinstance(error, NotReady | Overloaded):  # these are no failures
+        asked_for = isinstance(error, DeadlineExceeded) and error.by_caller
+        if kind.status >= 500 and not asked_for and not isinstance(error, NotReady | Overloaded):  # no failures of ours
             cause = error.__cause__ or error
             self._log.error(
                 "request_failed",

@@ -46,14 +46,18 @@ def test_passed_deadline() -> None:
         deadline.check()
 
 
+def test_passed_deadline_of_the_callers() -> None:
+    """Of a deadline that its caller shortened the sentence tells the header and not the value."""
+    with pytest.raises(DeadlineExceeded, match=r"^The request took longer than its X-Request-Timeout allows; [^0-9]*$"):
+        Deadline(0, by_caller=True).check()
+
+
 def test_deadline_since() -> None:
     """A deadline may have begun before it was made."""
     assert Deadline(60, since=time.perf_counter() - 50).remaining() <= 10
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("", 30), ("2.5", 2.5), ("0", 0), ("0.001", 0.001), ("30", 30), ("999999999", 30)]
-)
+@pytest.mark.parametrize(("text", "seconds"), [("", 30), ("2.5", 2.5), ("0.001", 0.001), ("30", 30), ("999999999", 30)])
 def test_a_caller_shortens_his_deadline(text: str, seconds: float) -> None:
     """A number of seconds shortens the deadline and never makes it longer; no word leaves it as it is."""
     assert shortened(30, text) == seconds
@@ -61,11 +65,11 @@ def test_a_caller_shortens_his_deadline(text: str, seconds: float) -> None:
 
 @given(st.text(st.characters(max_codepoint=255), min_size=1, max_size=12))
 def test_only_plain_decimals_are_seconds(text: str) -> None:
-    """Whatever is no plain decimal is refused by a sentence that names the header and not the value."""
+    """Whatever is no plain decimal greater than zero is refused; the sentence names the header and not the value."""
     whole, dot, part = text.partition(".")
     plain = all(each.isascii() and each.isdecimal() and len(each) < 10 for each in ([whole, part] if dot else [whole]))
-    if plain:
-        assert 0 <= shortened(30, text) <= 30
+    if plain and float(text):
+        assert 0 < shortened(30, text) <= 30
         return
     with pytest.raises(RequestError, match="header X-Request-Timeout must be a number of seconds"):
         shortened(30, text)

@@ -7,7 +7,7 @@ import orjson
 import pytest
 import structlog
 
-from server.errors import FieldError, InvalidInput, MethodNotAllowed, NotReady, PredictionError
+from server.errors import DeadlineExceeded, FieldError, InvalidInput, MethodNotAllowed, NotReady, PredictionError
 from server.exchange import Exchange, Request, Response, Route
 from server.model import Identity
 from server.scoreboard import Record
@@ -123,6 +123,8 @@ def test_deadline_is_set() -> None:
         pytest.param(MethodNotAllowed("No.", ["GET"]), 405, 0, id="method"),
         pytest.param(NotReady("No."), 503, 0, id="not ready"),
         pytest.param(PredictionError("Failed."), 500, 1, id="prediction"),
+        pytest.param(DeadlineExceeded("Late."), 504, 1, id="deadline"),
+        pytest.param(DeadlineExceeded("Late.", by_caller=True), 504, 0, id="deadline of the caller's"),
         pytest.param(ZeroDivisionError("secret"), 500, 1, id="unforeseen"),
     ],
 )
