@@ -78,8 +78,8 @@ MODEL_LATENCY: Final = Metric(
 MODEL_INFO: Final = Metric(
     "brinery_model_info",
     "gauge",
-    "Always 1; its labels name the model and the libraries that serve it.",
-    ("name", "version", "digest", "engine", "python", "sklearn", "numpy", "brinery"),
+    "Always 1; its labels name the model, the scikit-learn that pickled it, and the libraries that serve it.",
+    ("name", "version", "digest", "engine", "pickled_by", "python", "sklearn", "numpy", "brinery"),
 )
 KEY_FETCHES: Final = Metric(
     "brinery_token_key_fetches_total",

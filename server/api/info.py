@@ -94,5 +94,6 @@ def metric_labels(model: Model) -> Mapping[str, str]:
         "version": model.identity.version_text,
         "digest": model.identity.digest,
         "engine": model.engine.name,
+        "pickled_by": model.sklearn_version or "",
         **{name: versions[name] for name in ("python", "sklearn", "numpy", "brinery")},
     }

@@ -299,12 +299,13 @@ def test_another_scikit_learn(tmp_path: Path, version: str) -> None:
 
 
 def test_another_scikit_learn_may_be_tried(tmp_path: Path) -> None:
-    """With the setting the model is tried, and info says who pickled it."""
+    """With the setting the model is tried, and info and a metric say who pickled it."""
     folder = write(tmp_path, model=other_version("1.3.2"))
     client = serve_folder(folder, version_mismatch="warn")
     info = client.get("/api/info").json
     assert info is not None
     assert info["model"]["sklearn_version"] == "1.3.2"
+    assert 'pickled_by="1.3.2"' in client.get("/metrics").text
 
 
 def test_a_patch_release_is_no_other(tmp_path: Path) -> None:

@@ -173,6 +173,7 @@ def test_rejections_are_counted_by_reason(client: Client) -> None:
 def test_the_model_is_named(client: Client) -> None:
     """The info metric is 1 and names the model and the libraries, whatever letters the name has."""
     assert value(client, "brinery_model_info", name='a "b" \\ c', version="3", engine="pickle", digest="sha256:0") == 1
+    assert value(client, "brinery_model_info", pickled_by="") == 1, "this one does not say"
     (sample,) = families(client)["brinery_model_info"].samples
     assert all(re.fullmatch(r"\d+\.\d+.*", sample.labels[name]) for name in ("python", "sklearn", "numpy", "brinery"))
 

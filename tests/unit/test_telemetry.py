@@ -52,7 +52,7 @@ def test_counts() -> None:
     assert found["brinery_predictions_total", ("prediction", "yes")] == 2
     assert found["brinery_request_rows_sum", ()] == 3
     assert found["brinery_model_duration_seconds_sum", ()] == pytest.approx(0.003)
-    assert found["brinery_model_info", ("x",) * 8] == 1
+    assert found["brinery_model_info", ("x",) * 9] == 1
 
 
 def test_counts_of_the_master() -> None:
