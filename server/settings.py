@@ -351,7 +351,10 @@ class Settings:
         """Raise `SettingError` for settings that make no sense without each other."""
         keys, tokens = self.api_keys_file is not None or bool(self.api_keys), bool(self.jwt_jwks)
         for wrong, said in (
-            (self.auth and not keys and not tokens, "#AUTH needs callers to let in: set #API_KEYS_FILE or #JWT_JWKS"),
+            (
+                self.auth and not keys and not tokens,
+                "#AUTH needs callers to let in: set #API_KEYS_FILE, #API_KEYS or #JWT_JWKS",
+            ),
             ((keys or tokens) and not self.auth, "API keys and tokens protect nothing without scopes: set #AUTH"),
             (self.rate_limit and not self.auth, "#RATE_LIMIT is one of callers who are known: set #AUTH"),
             (

@@ -56,7 +56,10 @@ class StatusFile:
                     return status
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             pass
-        msg = f"No server of this user says in {self._path} that it runs; give the port that it listens on."
+        msg = (
+            f"No server of this user says in {self._path} that it runs; give the port that it listens on, "
+            "and its TMPDIR if it has one of its own."
+        )
         raise FileError(msg)
 
     def remove(self) -> None:

@@ -37,7 +37,7 @@ def test_no_server() -> None:
     StatusFile(1).write(Status(7))
     StatusFile(1).remove()
     StatusFile(1).remove()
-    with pytest.raises(FileError, match=r"brinery-1\.json that it runs; give the port"):
+    with pytest.raises(FileError, match=r"brinery-1\.json that it runs; give the port .*, and its TMPDIR if"):
         StatusFile(1).read()
 
 
