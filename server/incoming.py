@@ -75,20 +75,24 @@ class Reader:
         """Read on, and give what is complete now, in order."""
         if self.ended:
             return []
-        before = 0 if self.partial is None else self.partial.size
-        self._framing += len(data)
-        try:
-            self._parser.feed_data(data)
-            self._check_framing(before)
-        except httptools.HttpParserUpgrade as offer:
-            return [*self._take()[:-1], *self._without_offer(data[offer.args[0] :])]
-        except httptools.HttpParserError as error:
-            cause = error.__context__
-            self._end(cause if isinstance(cause, RequestError) else malformed())
-        except RequestError as error:
-            self._end(error)
+        size = len(data)
+        while data:
+            before = 0 if self.partial is None else self.partial.size
+            self._framing += len(data)
+            rest = b""
+            try:
+                self._parser.feed_data(data)
+                self._check_framing(before)
+            except httptools.HttpParserUpgrade as offer:
+                rest = self._without_offer(data[offer.args[0] :])
+            except httptools.HttpParserError as error:
+                cause = error.__context__
+                self._end(cause if isinstance(cause, RequestError) else malformed())
+            except RequestError as error:
+                self._end(error)
+            data = rest
         self._offering = None
-        self._kept = len(data) + WEIGHT * len(self._arrived) if len(self._arrived) > 1 else 0
+        self._kept = size + WEIGHT * len(self._arrived) if len(self._arrived) > 1 else 0
         if self.partial is not None or self._held or self._kept:
             self._hold()
         return self._take()
@@ -137,16 +141,18 @@ class Reader:
         if self._framing > self._head_limit + (MAX_FRAMING * self.partial.size if self.in_body else 0):
             raise too_many_headers()
 
-    def _without_offer(self, rest: bytes) -> list[Arrived]:
-        """Read on as if no other protocol had been offered, which must change nothing (RFC 9110, section 7.8).
+    def _without_offer(self, rest: bytes) -> bytes:
+        """Give what to read as if no other protocol were offered, which must change nothing (RFC 9110, section 7.8).
 
-        The parser ends a request that offers one with its head; so it reads that head again, without the offer.
+        The parser ends a request that offers one with its head; so it has to read that head again, without the offer.
+        Nothing is left to read behind a request for a tunnel, which is refused.
         """
         offering = self._offering
         assert offering is not None, "a request has ended"
+        self._arrived.pop()
         if offering.method == "CONNECT":
             self._end(malformed())
-            return self._take()
+            return b""
         left_out = (b"upgrade", b"http2-settings")
         headers = {name: value for name, value in offering.headers.items() if name not in left_out}
         options = [option.strip() for option in headers.pop(b"connection", b"").split(b",")]
@@ -155,7 +161,7 @@ class Reader:
         head = b"%b %b HTTP/%b\r\n" % (offering.method.encode(), offering.target, offering.version.encode())
         lines = b"".join(b"%b: %b\r\n" % header for header in headers.items())
         self._parser, self.partial, self._framing = httptools.HttpRequestParser(self), None, 0
-        return self.feed(head + lines + b"\r\n" + rest)
+        return head + lines + b"\r\n" + rest
 
     # What the parser calls, in the order of a request.
 

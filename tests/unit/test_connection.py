@@ -630,6 +630,14 @@ def test_an_offer_of_another_protocol_changes_nothing(wire: Wire, framing: tuple
     assert not wire.closed
 
 
+def test_many_offers_in_one_piece_are_answered(wire: Wire) -> None:
+    """However many requests in one piece offer another protocol, each is answered, in order."""
+    wire.send(b"".join(probe("Connection: Upgrade", "Upgrade: h2c", target=f"/{at}") for at in range(2_000)))
+    answers = wire.answers(2_000)
+    assert {answer.status for answer in answers} == {404}
+    assert not wire.closed
+
+
 def test_a_tunnel_is_refused(wire: Wire) -> None:
     """CONNECT, which asks for a tunnel, is no request to us."""
     wire.send(b"CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n")
