@@ -24,7 +24,7 @@ LINGER: Final = 2.0  # seconds for a caller to read why he was refused
 LINGERING: Final = 8  # connections beyond the limit that may: others are closed at once
 LAST_CALL: Final = 1.0  # seconds for a kept connection to be used once more when the worker stops
 NEVER: Final = float("inf")
-TURN: Final = 32  # answers to one caller before others have their turn
+TURN: Final = 4  # answers to one caller, or slices of what he sent, before others have their turn
 
 ROUNDING: Final = 0.005  # seconds that a timer may be early
 TOO_MANY: Final = "The server holds as many connections as it may; try again later, or keep fewer open."
@@ -76,6 +76,8 @@ class Holder(Protocol):
 class Connection(asyncio.Protocol):
     """A connection. What it was asked and has not answered waits in order; meanwhile no more is read.
 
+    Nor is more of what came at once: a caller who sends thousands of requests in one piece delays nobody else.
+
     `connections` holds all that are open, this one for as long as it is; `excess` tells how many more than there may be
     these are, and one of them is refused; one that is `kept` was another worker's. Whoever looks after them calls
     `expire` at the time `close_at`, by `time.monotonic`: infinity while nothing is awaited from the caller.
@@ -93,6 +95,8 @@ class Connection(asyncio.Protocol):
         self._working: Work | None = None  # a thread makes an answer
         self._timer: asyncio.TimerHandle | None = None  # of that, for its deadline
         self._writable, self._reading = True, True
+        self._turn: asyncio.Handle | None = None  # the next, where one was not enough
+        self._said_all = False  # the caller has closed his side
         self._closing = False  # what waits is the last; what still comes is dropped
         self._secure = False  # the connection is one of TLS
         self._draining = False  # what is being read is the last
@@ -128,23 +132,17 @@ class Connection(asyncio.Protocol):
         """Read, and answer what is complete."""
         if self._closing:
             return
-        arrived = self._reader.feed(data)
-        if arrived:
-            self.close_at = NEVER
-            self._waiting.extend(arrived)
-        if self._reader.ended:  # where another request would begin is not known
-            self._closing = self._lingering = True
+        self._read(data)
         self._go_on()
 
     def eof_received(self) -> bool:
         """Tell whether the connection stays: a caller who has sent all and closed his side still has his answer."""
-        if self._reader.partial is not None and not self._closing:
-            self._waiting.append(incomplete())
-            self._reader.close()
-        self._closing = True
+        self._said_all = True
+        if not self._reader.rest:
+            self._end_asking()
         self._go_on()
         # By TLS nobody can close one side alone.
-        return not self._secure and (self._working is not None or bool(self._waiting))
+        return not self._secure and self._busy
 
     def pause_writing(self) -> None:
         """Answer no more before the caller has read some of what he got."""
@@ -165,7 +163,7 @@ class Connection(asyncio.Protocol):
         To close what is idle at once would drop the request that is on its way.
         """
         self._draining = True
-        if self._reader.partial is None and not self._waiting and self._working is None:
+        if self._reader.partial is None and not self._busy:
             self._wait_for(STOP, LAST_CALL)
 
     def expire_in_time(self) -> None:
@@ -176,7 +174,7 @@ class Connection(asyncio.Protocol):
     def offer(self) -> int | None:
         """Give the descriptor for another worker to go on with, if the connection is idle; `given` has to follow."""
         transport = self._transport
-        busy = self._reader.partial is not None or self._waiting or self._working is not None or self._closing
+        busy = self._reader.partial is not None or self._busy or self._closing
         if transport is None or busy or transport.is_closing() or transport.get_write_buffer_size():
             return None
         if transport.get_extra_info("ssl_object") is not None:  # whose state cannot be given
@@ -217,27 +215,60 @@ class Connection(asyncio.Protocol):
 
     # What we do.
 
+    @property
+    def _busy(self) -> bool:
+        """Tell whether there is something to do without the caller's sending more."""
+        return self._working is not None or bool(self._waiting) or bool(self._reader.rest)
+
+    def _read(self, data: bytes = b"") -> None:
+        """Read on, as far as it goes without keeping others waiting."""
+        arrived = self._reader.feed(data)
+        if arrived:
+            self.close_at = NEVER
+            self._waiting.extend(arrived)
+        if self._reader.ended:  # where another request would begin is not known
+            self._closing, self._lingering = True, not self._said_all
+        elif self._said_all and not self._reader.rest:
+            self._end_asking()
+
+    def _end_asking(self) -> None:
+        """Note that what waits is the last, since all was read that the caller sent."""
+        if self._reader.partial is not None and not self._closing:
+            self._waiting.append(incomplete())
+            self._reader.close()
+        self._closing = True
+
+    def _take_turn(self) -> None:
+        self._turn = None
+        self._go_on()
+
     def _go_on(self) -> None:
-        """Answer what waits, as far as that goes without waiting."""
+        """Answer what waits, as far as that goes without waiting, and then read what is still to be read."""
         for _ in range(TURN):
-            if not self._waiting or self._working is not None or not self._writable or self._transport is None:
+            if self._working is not None or not self._writable or self._transport is None:
                 break
-            asked = self._waiting.popleft()
-            if isinstance(asked, Incoming):
-                self._answer(asked)
+            if self._waiting:
+                asked = self._waiting.popleft()
+                if isinstance(asked, Incoming):
+                    self._answer(asked)
+                else:
+                    self._respond(self._front.refuse(asked), None)
+            elif self._reader.rest:
+                self._read()
             else:
-                self._respond(self._front.refuse(asked), None)
+                break
         else:
-            self._loop.call_soon(self._go_on)
+            if self._turn is None:
+                self._turn = self._loop.call_soon(self._take_turn)
         if not self._waiting and self._working is None and self._writable:
             self._reader.release()
-            if self._reader.partial is None or self._closing:
-                self._rest()
-            else:
+            if self._reader.partial is not None and not self._closing:
                 self._read_on()
-                if self._reader.owes_continue:
+                if self._reader.owes_continue and not self._reader.rest:
                     self._reader.owes_continue = False
                     self._write(CONTINUE)
+            elif not self._reader.rest:
+                self._rest()
         self._read_or_wait()
 
     def _rest(self) -> None:
@@ -275,7 +306,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def _read_or_wait(self) -> None:
-        wanted = self._writable and self._working is None and not self._waiting
+        wanted = self._writable and not self._busy
         if wanted != self._reading and self._transport is not None and not self._transport.is_closing():
             self._reading = wanted
             if wanted:
@@ -328,8 +359,12 @@ class Connection(asyncio.Protocol):
         if asked is None or not asked.keep_alive:
             self._closing = True
             self._waiting.clear()
+            if self._reader.rest:
+                self._lingering = not self._said_all
+                self._reader.close()
         draining = self._draining or self._front.application.common.readiness.draining
-        last = (self._closing or draining) and not self._waiting and self._reader.partial is None
+        more = self._waiting or self._reader.rest or self._reader.partial is not None
+        last = (self._closing or draining) and not more
         self._closing = self._closing or last
         lines = [STATUS_LINES[response.status], _date(int(time.time()))]
         if response.status != 204:

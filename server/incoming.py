@@ -18,6 +18,7 @@ MAX_HEADERS: Final = 100
 MAX_FIELD_BYTES: Final = 8_190  # of one header: name and value
 MAX_FRAMING: Final = 8  # bytes for one of a body: chunks of one byte are silly, but not forbidden
 WEIGHT: Final = 600  # bytes, about, of a request that waits, beside what it said
+SLICE: Final = 8_192  # bytes that are read before what they say is answered: some hundred requests at most
 VERSIONS: Final = ("1.0", "1.1")
 
 
@@ -55,7 +56,7 @@ class Reader:
     `limit` is that of a body, `head_limit` of all that comes before a head has ended, and of what frames a body, beside
     its size. `buffered` counts what is held, also by other readers. `partial` is the request that is being read,
     `in_body` tells that its head is there, `ended` that nothing more is read. `owes_continue` tells that the caller
-    waits for a word before he sends the body.
+    waits for a word before he sends the body. `rest` is what came and is still to be read, by `feed` without more.
     """
 
     def __init__(self, limit: int, head_limit: int, buffered: Buffered) -> None:
@@ -64,6 +65,7 @@ class Reader:
         self._parser = httptools.HttpRequestParser(self)
         self._arrived: list[Arrived] = []
         self.partial: Incoming | None = None
+        self.rest = b""
         self.ended = False
         self.owes_continue = False
         self.in_body = False
@@ -71,10 +73,13 @@ class Reader:
         self._head = 0  # bytes of the head whose body is read, once they were counted
         self._offering: Incoming | None = None  # the last request, for as long as it may turn out to be an offer
 
-    def feed(self, data: bytes) -> list[Arrived]:
-        """Read on, and give what is complete now, in order."""
+    def feed(self, data: bytes = b"") -> list[Arrived]:
+        """Read on, `SLICE` bytes at most, and give what is complete now, in order."""
         if self.ended:
             return []
+        if self.rest or len(data) > SLICE:
+            data = self.rest + data
+            data, self.rest = data[:SLICE], data[SLICE:]
         size = len(data)
         while data:
             before = 0 if self.partial is None else self.partial.size
@@ -93,7 +98,7 @@ class Reader:
             data = rest
         self._offering = None
         self._kept = size + WEIGHT * len(self._arrived) if len(self._arrived) > 1 else 0
-        if self.partial is not None or self._held or self._kept:
+        if self.partial is not None or self._held or self._kept or self.rest:
             self._hold()
         return self._take()
 
@@ -105,12 +110,12 @@ class Reader:
 
     def close(self) -> None:
         """Read no more, and hold nothing."""
-        self.partial, self.ended, self._kept = None, True, 0
+        self.partial, self.ended, self._kept, self.rest = None, True, 0, b""
         self._hold()
 
     def _hold(self) -> None:
         """Count what is held of a request; refuse it where all of them together would be too much."""
-        held = self._kept
+        held = self._kept + len(self.rest)
         if self.partial is not None:
             if self.in_body and not self._head:
                 self._head = len(self.partial.target) + sum(map(len, chain(*self.partial.headers.items())))
@@ -129,7 +134,7 @@ class Reader:
 
     def _end(self, error: BrineryError) -> None:
         self._arrived.append(error)
-        self.partial, self.ended = None, True
+        self.partial, self.ended, self.rest = None, True, b""
 
     def _check_framing(self, before: int) -> None:
         """Bound what is neither a complete head nor a body; the parser itself would collect it without end."""

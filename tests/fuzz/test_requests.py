@@ -1,5 +1,7 @@
 """The reader of requests: whatever comes in whatever parts, it never fails, and never reads a text in two ways."""
 
+from unittest import mock
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,6 +72,10 @@ def read(parts: list[bytes]) -> tuple[list[Arrived], Reader]:
     for part in parts:
         arrived += reader.feed(part)
         reader.release()
+        while reader.rest:
+            assert buffered.size >= len(reader.rest)
+            arrived += reader.feed()
+            reader.release()
         assert buffered.size >= 0
         assert buffered.size == 0 or reader.partial is not None
     return arrived, reader
@@ -81,6 +87,10 @@ def test_parts_do_not_matter(text: bytes, data: st.DataObject) -> None:
     whole, reader = read([text])
     in_parts, other = read(data.draw(split(text)))
     assert told(in_parts) == told(whole)
+    assert (other.ended, other.partial is None) == (reader.ended, reader.partial is None)
+    with mock.patch("server.incoming.SLICE", data.draw(st.integers(1, 100))):
+        in_slices, other = read([text])
+    assert told(in_slices) == told(whole)
     assert (other.ended, other.partial is None) == (reader.ended, reader.partial is None)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from server.connection import EARLY, LINGER, LINGERING, NEVER, Bounds, Connection
+from server.connection import EARLY, LINGER, LINGERING, NEVER, TURN, Bounds, Connection
 from server.exchange import READ_ON_FACTOR, Response
 from server.incoming import MAX_FIELD_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
 from tests.unit.fronts import PATIENCE, Gate, fake_front, metrics_of
@@ -52,7 +53,7 @@ class Wire(asyncio.Transport):
 
     def __init__(self, *, excess: int = 0, kept: bool = False, bounds: Bounds | None = None, **given: Any) -> None:
         super().__init__()
-        self.written, self.ended, self.closed, self.reads = b"", False, False, True
+        self.written, self.ended, self.closed, self.reads = bytearray(), False, False, True
         self.aborted, self.unsent = False, 0
         self.connections: set[Connection] = set()
         self._runner = asyncio.Runner()
@@ -126,21 +127,20 @@ class Wire(asyncio.Transport):
 
     def answers(self, count: int = 1, *, method: str = "GET") -> list[Answer]:
         """Wait for as many answers, which must be all; give them."""
-        self.until(lambda: len(list(self._split(method))) >= count)
+        self.until(lambda: self.written.count(b"HTTP/1.1 ") >= count)
         answers = list(self._split(method))
         assert len(answers) == count
         return answers
 
     def _split(self, method: str) -> Iterator[Answer]:
-        rest = self.written
-        while b"\r\n\r\n" in rest:
-            head, _, rest = rest.partition(b"\r\n\r\n")
-            first, *lines = head.decode("latin-1").split("\r\n")
+        written, at = bytes(self.written), 0
+        while (end := written.find(b"\r\n\r\n", at)) >= 0:
+            first, *lines = written[at:end].decode("latin-1").split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
             length = 0 if method == "HEAD" else int(headers.get("content-length", 0))
-            yield Answer(int(first.split()[1]), headers, rest[:length])
-            rest = rest[length:]
-        assert not rest
+            at = end + 4 + length
+            yield Answer(int(first.split()[1]), headers, written[end + 4 : at])
+        assert at == len(written)
 
     def closed_by(self) -> dict[str, float]:
         """Give how many connections were closed without an answer, by the reason."""
@@ -447,7 +447,7 @@ def test_who_never_says_anything(clock: SimpleNamespace, make: Callable[..., Wir
     assert wire.connection.close_at == 1_000 + 10 * EARLY
     clock.now = wire.connection.close_at
     wire.run(wire.connection.expire_in_time)
-    assert (wire.written, wire.closed) == (b"", True)
+    assert (bytes(wire.written), wire.closed) == (b"", True)
     assert wire.closed_by() == {"header-timeout": 1}
 
 
@@ -721,6 +721,123 @@ def test_others_have_their_turn(wire: Wire) -> None:
     wire.send(LIVE * 100)
     assert 0 < wire.written.count(b"HTTP/1.1 200") < 100
     assert len(wire.answers(100)) == 100
+
+
+def numbered(count: int) -> bytes:
+    """Write requests whose answers tell them apart."""
+    return b"".join(posted(b"%d" % at) for at in range(count))
+
+
+def numbers(answers: list[Answer]) -> list[int]:
+    """Tell which requests were answered."""
+    return [int(answer.body.partition(b"|")[2]) for answer in answers]
+
+
+def test_thousands_in_one_piece_are_answered_in_order(wire: Wire) -> None:
+    """Of a large piece a slice is read at a time, and nothing else meanwhile; each request is answered, in order."""
+    wire.send(numbered(3_000) + LIVE[:10])
+    assert 0 < len(wire.connection._waiting) < 300
+    assert not wire.reads
+    assert wire.bounds.held > 100_000
+    assert wire.run(wire.connection.offer) is None, "another worker would not have the rest"
+    assert numbers(wire.answers(3_000)) == list(range(3_000))
+    wire.until(lambda: wire.reads)
+    wire.send(LIVE[10:])
+    assert wire.answers(3_001)[-1].status == 200
+    assert wire.bounds.held == 0
+
+
+def test_two_who_send_thousands_take_turns() -> None:
+    """While one who asks for thousands at once is answered, so is another."""
+    turns: list[str] = []
+    front = fake_front(max_body_bytes=LIMIT)
+    bounds, connections = Bounds(front.application.settings), set[Connection]()
+
+    class Noted(Wire):
+        def __init__(self, name: str) -> None:
+            asyncio.Transport.__init__(self)
+            self.closed, self.name = False, name
+
+        def write(self, data: Any) -> None:  # noqa: ARG002  # who writes is what matters
+            turns.append(self.name)
+
+    async def ask() -> None:
+        for name in "ab":
+            connection = Connection(front, connections, bounds)
+            connection.connection_made(Noted(name))
+            connection.data_received(LIVE * 1_000)
+        async with asyncio.timeout(PATIENCE):
+            while len(turns) < 2_000:
+                await asyncio.sleep(0)
+
+    asyncio.run(ask())
+    in_a_row = [len(list(same)) for _, same in itertools.groupby(turns)]
+    assert max(in_a_row) <= 2 * TURN
+    assert turns.count("a") == turns.count("b") == 1_000
+
+
+@pytest.mark.parametrize("begun", [b"", LIVE[:10]], ids=["all complete", "one begun"])
+def test_who_has_said_all_has_the_answers_of_a_large_piece(wire: Wire, begun: bytes) -> None:
+    """Who sends thousands of requests and closes his side has all answers, and with the last of them the end."""
+    wire.send(numbered(2_000) + begun)
+    assert wire.say_all()
+    answers = wire.answers(2_000 + bool(begun))
+    assert numbers(answers[:2_000]) == list(range(2_000))
+    assert [answer.headers.get("connection") for answer in answers[-2:]] == [None, "close"]
+    assert answers[-1].status == (400 if begun else 200)
+    assert wire.closed
+    assert wire.bounds.held == 0
+
+
+@pytest.mark.parametrize(
+    ("last", "status"), [(b"BREW / HTTP/1.1\r\n\r\n", 400), (probe("Connection: close"), 200)], ids=["broken", "last"]
+)
+def test_what_ends_a_large_piece_early(wire: Wire, last: bytes, status: int) -> None:
+    """What follows a request that is refused, or was to be the last, is neither answered nor held."""
+    wire.send(numbered(500) + last + LIVE * 5_000)
+    answers = wire.answers(501)
+    assert (answers[-1].status, answers[-1].headers["connection"]) == (status, "close")
+    assert wire.ended
+    assert wire.bounds.held == 0
+    wire.send(LIVE)
+    assert len(wire.answers(501)) == 501
+
+
+def test_who_has_said_all_is_not_waited_for(wire: Wire) -> None:
+    """Where a large piece ends early and its caller has closed his side, so do we."""
+    wire.send(numbered(500) + probe("Connection: close") + LIVE * 5_000)
+    assert wire.say_all()
+    assert len(wire.answers(501)) == 501
+    assert wire.closed
+
+
+def test_drain_with_a_large_piece(wire: Wire) -> None:
+    """Who is asked to drain answers all that came in one piece, and says with the last answer that it is."""
+    wire.send(LIVE * 1_000)
+    wire.run(wire.connection.drain)
+    assert [answer.headers.get("connection") for answer in wire.answers(1_000)[-2:]] == [None, "close"]
+    assert wire.closed
+
+
+def test_a_large_piece_is_forgotten_with_its_caller(wire: Wire) -> None:
+    """Of a caller who goes away nothing is held."""
+    wire.send(LIVE * 1_000)
+    wire.go_away()
+    assert wire.bounds.held == 0
+
+
+def test_a_large_body_in_one_piece_keeps_its_time(clock: SimpleNamespace, make: Callable[..., Wire]) -> None:
+    """A part of a body that is read in slices does not give its caller more time for what he has not sent."""
+    wire = make(max_body_bytes=1_000_000)
+    wire.send(posted(b"", length=900_000), b"x" * 100_000)
+    wire.until(lambda: wire.reads)
+    before = wire.connection.close_at
+    clock.now += 1
+    wire.send(b"x" * 100_000)
+    wire.until(lambda: wire.reads)
+    assert wire.connection.close_at == before
+    wire.send(b"x" * 700_000)
+    assert wire.answers()[0].status == 200
 
 
 def test_an_answer_that_fails_is_an_answer(make: Callable[..., Wire], monkeypatch: pytest.MonkeyPatch) -> None:
