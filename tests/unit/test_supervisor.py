@@ -54,6 +54,7 @@ class FakeArbiter:
         pid = os.fork()
         if pid == 0:
             faulthandler.disable()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # not what the tests' own process does at its end
             signal.pause()
             os._exit(0)
         self.WORKERS[pid] = FakeWorker()
