@@ -6,14 +6,33 @@ messages are made from them.
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Generic, Literal, Self, TypeVar
+from typing import Any, Final, Literal, Self
 
 from server.cpus import available_cpus
 from server.errors import SettingError
-from server.rates import Rate, read_rate
+from server.parsers import (
+    BOOLEAN,
+    FILE,
+    FOLDER,
+    FREE,
+    GLOBALS,
+    HOST,
+    JWKS,
+    KEYS,
+    ORIGINS,
+    PATHS,
+    RATE,
+    ROOT_PATH,
+    Parser,
+    choice,
+    integer,
+    seconds,
+    some_of,
+)
+from server.rates import Rate
 
 PREFIX = "BRINERY_"
 
@@ -22,133 +41,6 @@ SERVICE_LINK = re.compile(r"BRINERY_(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT(_[0-
 
 # What a caller may be let in for; the probes under /api/health are open to everybody.
 SCOPES: Final = ("predict", "info", "metrics")
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Parser(Generic[T]):
-    """Reads one setting's text: `read` raises `ValueError` for what `expects`, a phrase, does not describe.
-
-    What is `secret` is never shown, neither as it is nor where it is refused.
-    """
-
-    read: Callable[[str], T]
-    expects: str
-    secret: bool = False
-
-
-def integer(low: int, high: int | None = None) -> Parser[int]:
-    """Make a parser of whole numbers from `low` to `high`, both included."""
-
-    def read(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,18}", text):
-            raise ValueError
-        value = int(text)
-        if value < low or (high is not None and value > high):
-            raise ValueError
-        return value
-
-    return Parser(read, f"a whole number from {low} to {high}" if high is not None else f"a whole number from {low} up")
-
-
-def seconds(low: float) -> Parser[float]:
-    """Make a parser of durations in seconds from `low` up to a day."""
-
-    def read(text: str) -> float:
-        value = float(text)
-        if not low <= value <= 86_400:
-            raise ValueError
-        return value
-
-    return Parser(read, f"seconds from {low:g} to 86400")
-
-
-def choice(*values: str) -> Parser[Any]:
-    """Make a parser of one of these words."""
-
-    def read(text: str) -> str:
-        if text not in values:
-            raise ValueError
-        return text
-
-    return Parser(read, " or ".join(f"`{value}`" for value in values))
-
-
-def _boolean(text: str) -> bool:
-    return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.lower()]
-
-
-def _root_path(text: str) -> str:
-    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", text):
-        raise ValueError
-    return text.rstrip("/")
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(part.strip() for part in text.split(",") if part.strip())
-    for origin in origins:
-        if origin != "*" and not re.fullmatch(r"https?://[A-Za-z0-9.\[\]:-]+", origin):
-            raise ValueError
-    return origins
-
-
-def _text(text: str) -> str:
-    if not text.isprintable() or not text:
-        raise ValueError
-    return text
-
-
-def _scopes(text: str) -> tuple[str, ...]:
-    scopes = tuple(part.strip() for part in text.split(",") if part.strip())
-    if not set(scopes) <= set(SCOPES):
-        raise ValueError
-    return tuple(scope for scope in SCOPES if scope in scopes)
-
-
-def _jwks(text: str) -> str:
-    if text and not re.fullmatch(r"https://[!-~]+", text) and ("://" in text or not text.isprintable()):
-        raise ValueError
-    return text
-
-
-def _lines(text: str) -> str:
-    if not text.replace("\n", "").isprintable():
-        raise ValueError
-    return text
-
-
-def _optional(read: Callable[[str], T]) -> Callable[[str], T | None]:
-    return lambda text: read(text) if text else None
-
-
-def _globals(text: str) -> tuple[str, ...]:
-    names = tuple(part.strip() for part in text.split(",") if part.strip())
-    for name in names:
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+", name):
-            raise ValueError
-    return names
-
-
-def _paths(text: str) -> tuple[Path, ...]:
-    return tuple(Path(_text(part.strip())) for part in text.split(",") if part.strip())
-
-
-BOOLEAN = Parser(_boolean, "`true` or `false`")
-FOLDER = Parser(lambda text: Path(_text(text)), "the path of a folder")
-PATHS = Parser(_paths, "empty, or paths of files separated by commas")
-HOST = Parser(_text, "an address or a host name")
-ROOT_PATH = Parser(_root_path, "empty, or a path such as `/crime-65`")
-FILE = Parser(_optional(lambda text: Path(_text(text))), "empty, or the path of a file")
-SCOPE_LIST = Parser(_scopes, f"empty, or some of {', '.join(f'`{scope}`' for scope in SCOPES)} separated by commas")
-RATE = Parser(
-    _optional(read_rate), "empty, or a number of requests by `s`, `m`, `h` or `d`, such as `100/s` or `6000/m`"
-)
-KEYS = Parser(_lines, "empty, or lines that `brinery key NAME` prints, separated by `;`", secret=True)
-JWKS = Parser(_jwks, "empty, the path of a file, or an address that begins with `https://`")
-FREE = Parser(lambda text: _text(text) if text else "", "empty, or a text")
-GLOBALS = Parser(_globals, "empty, or exact names such as `package.module.Name` separated by commas")
-ORIGINS = Parser(_origins, "empty, `*`, or origins such as `https://app.example` separated by commas")
 
 
 def _setting(default: object, parser: Parser[Any], sentence: str, *, shown: str | None = None) -> Any:  # noqa: ANN401
@@ -304,7 +196,7 @@ class Settings:
         0, integer(0), "Bytes of memory that the process which tries a model may take; 0: what is free."
     )
     auth: tuple[str, ...] = _setting(
-        (), SCOPE_LIST, "What needs credentials: predictions, what tells about the model, the metrics."
+        (), some_of(*SCOPES), "What needs credentials: predictions, what tells about the model, the metrics."
     )
     api_keys_file: Path | None = _setting(None, FILE, "File of API keys, hashed: a line `NAME sha256:HEX` for each.")
     api_keys: str = _setting("", KEYS, "API keys, hashed, beside those of the file.")
@@ -312,7 +204,7 @@ class Settings:
     jwt_issuer: str = _setting("", FREE, "Issuer (`iss`) that a token must name.")
     jwt_audience: str = _setting("", FREE, "Audience (`aud`) that a token must name.")
     jwt_scopes: tuple[str, ...] = _setting(
-        ("predict",), SCOPE_LIST, "What a token is good for that names no scope of ours, such as `brinery:info`."
+        ("predict",), some_of(*SCOPES), "What a token is good for that names no scope of ours, such as `brinery:info`."
     )
     rate_limit: Rate | None = _setting(
         None, RATE, "Requests that each API key, or each subject of tokens, may send; more are refused with 429."

@@ -320,18 +320,19 @@ def test_reload_of_what_cannot_be_served(make: MakeWorld, tmp_path: Path) -> Non
 def test_a_stop_ends_a_trial(make: MakeWorld) -> None:
     """A server that is asked to stop while it tries a bundle stops, and does not begin to serve another."""
     world = make(bundle=PICKLES)
+    before = _children()
     world.arbiter.handle_hup()
     world.arbiter.manage_workers()
+    (trial,) = _children() - before - world.arbiter.WORKERS.keys()
     world.arbiter.handle_term()
     with pytest.raises(StopIteration):
         world.arbiter.manage_workers()
-    end = time.monotonic() + PATIENCE
-    while len(world.arbiter.WORKERS) == 2 and time.monotonic() < end:
-        try:
-            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG)
-        except ChildProcessError:
-            break
-        time.sleep(0.01)
-        if not world.renewed:
-            break
+    assert os.waitstatus_to_exitcode(os.waitpid(trial, 0)[1]) == -signal.SIGKILL
     assert not world.renewed
+    assert world.arbiter.app.callable == "old"
+
+
+def _children() -> set[int]:
+    """Give our child processes."""
+    pid = os.getpid()
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
