@@ -54,7 +54,7 @@ class Supervisor:
         self._trial: tuple[Apart, Files] | None = None
         self._retiring: set[int] = set()  # the workers of the model before
         self._change_over, self._changed_over = 0.0, True
-        self._old_serve = False  # workers of the model before take requests
+        self._told: Status | None = None
         arbiter.handle_term, arbiter.handle_hup = self.stop, self.reload
         arbiter.reap_workers, arbiter.manage_workers = self.reap_workers, self.manage_workers
         arbiter.spawn_worker = self.spawn_worker
@@ -115,7 +115,7 @@ class Supervisor:
         for pid in self._retiring & self._arbiter.WORKERS.keys():
             self._arbiter.kill_worker(pid, signal.SIGTERM)
         self._keep_number()
-        self._tell_when_the_old_are_gone()
+        self._tell()
 
     def _keep_number(self) -> None:
         """Start as many workers as are missing beside those that leave, and end those that are too many."""
@@ -184,7 +184,6 @@ class Supervisor:
         settle(afresh=True)
         self._retiring = set(self._arbiter.WORKERS)
         self._change_over, self._changed_over = time.monotonic() + CHANGE_OVER, False
-        self._old_serve = True
         for _ in range(self._arbiter.num_workers):
             self._arbiter.spawn_worker()
         self._ended(Reload(succeeded=True, at=time.time()))
@@ -213,13 +212,6 @@ class Supervisor:
             self._arbiter.spawn_worker()
         return not self._changed_over
 
-    def _tell_when_the_old_are_gone(self) -> None:
-        """Tell once that nobody asks the model before any more; what was asked it may still answer."""
-        workers = self._arbiter.WORKERS
-        if self._old_serve and all(_has_left(workers[pid]) for pid in self._retiring & workers.keys()):
-            self._old_serve = False
-            self._tell()
-
     # The rest.
 
     def _note(self, **members: Any) -> None:  # noqa: ANN401
@@ -228,16 +220,18 @@ class Supervisor:
         self._tell()
 
     def _tell(self) -> None:
-        """Tell `brinery reload`."""
-        last = self._record.last_reload
-        self._status_file.write(
-            Status(
-                os.getpid(),
-                reloading=self._asked or self._trial is not None or self._old_serve,
-                reloads=self._record.reloads_succeeded + self._record.reloads_failed,
-                failure=None if last is None or last.succeeded else last.reason,
-            )
+        """Tell `brinery reload`, where there is news: a reload goes on while anybody new is asked the model before."""
+        last, workers = self._record.last_reload, self._arbiter.WORKERS
+        old_serve = any(not _has_left(workers[pid]) for pid in self._retiring & workers.keys())
+        status = Status(
+            os.getpid(),
+            reloading=self._asked or self._trial is not None or old_serve,
+            reloads=self._record.reloads_succeeded + self._record.reloads_failed,
+            failure=None if last is None or last.succeeded else last.reason,
         )
+        if status != self._told:
+            self._status_file.write(status)
+            self._told = status
 
     def _end(self) -> None:
         if self._trial is not None:
