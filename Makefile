@@ -76,10 +76,13 @@ COMPILE = .lock/bin/uv pip compile --quiet --upgrade --universal --python-versio
 
 .PHONY: lock
 lock: .lock/bin/uv ## Resolve the newest releases for Python 3.11 to 3.13 into the lock files
-	@# setuptools is there to install Brinery itself without a network.
-	echo 'setuptools >=77' | $(COMPILE) setup.cfg - --output-file requirements.lock
-	echo 'setuptools >=77' | $(COMPILE) setup.cfg - --extra dev --constraint requirements.lock \
+	@# setuptools is there to install Brinery itself without a network. The widest set goes first: the others take
+	@# their versions from it, so that what is tested is what is installed.
+	echo 'setuptools >=77' | $(COMPILE) setup.cfg - --extra dev --extra remote --extra mlflow --extra oci \
 		--output-file requirements-dev.lock
+	echo 'setuptools >=77' | $(COMPILE) setup.cfg - --extra remote --extra mlflow --extra oci \
+		--constraint requirements-dev.lock --output-file requirements-remote.lock
+	echo 'setuptools >=77' | $(COMPILE) setup.cfg - --constraint requirements-dev.lock --output-file requirements.lock
 
 .PHONY: clean
 clean: ## Remove what the tools left behind, but no environment
