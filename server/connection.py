@@ -2,24 +2,22 @@
 
 import asyncio
 import functools
-import http
 import time
 from collections import deque
 from concurrent.futures import CancelledError, Future
-from email.utils import formatdate
 from typing import Final, Protocol, cast
 from urllib.parse import unquote
 
 import httptools
 
+from server.bounds import Bounds
 from server.errors import BrineryError, TooManyConnections
 from server.exchange import Response, incomplete, too_large, too_slow
 from server.front import BODILESS, Front, Headers
-from server.incoming import Arrived, Buffered, Incoming, Reader, malformed
+from server.heads import head_of
+from server.incoming import Arrived, Incoming, malformed
 from server.pool import Work
-from server.settings import Settings
 
-EARLY: Final = 0.9  # of the time for a head: the caller counts from before we took the connection
 LINGER: Final = 2.0  # seconds for a caller to read why he was refused
 LINGERING: Final = 8  # connections beyond the limit that may: others are closed at once
 LAST_CALL: Final = 1.0  # seconds for a kept connection to be used once more when the worker stops
@@ -29,7 +27,6 @@ TURN: Final = 4  # answers to one caller, or slices of what he sent, before othe
 ROUNDING: Final = 0.005  # seconds that a timer may be early
 TOO_MANY: Final = "The server holds as many connections as it may; try again later, or keep fewer open."
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-STATUS_LINES: Final = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n" for each in http.HTTPStatus}
 
 
 # What a connection waits for until its time is over; also the reason why it was closed, where no answer says so.
@@ -39,26 +36,6 @@ NEXT: Final = "idle"
 READING: Final = "write-timeout"
 STOP: Final = "draining"
 END: Final = ""  # the caller's own close: nothing to tell
-
-
-class Bounds:
-    """What the connections of one worker keep to: times in seconds, and what they may hold together."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.head, self.body = settings.header_timeout * EARLY, settings.body_timeout
-        self.idle, self.write = settings.idle_timeout, settings.write_timeout
-        one = settings.max_header_bytes + settings.max_body_bytes
-        self._buffered = Buffered(max(settings.max_buffered_bytes, one))
-
-    @property
-    def held(self) -> int:
-        """Give the bytes of requests that are still coming in."""
-        return self._buffered.size
-
-    def reader(self) -> Reader:
-        """Make the reader of a connection."""
-        return Reader(self.settings.max_body_bytes, self.settings.max_header_bytes, self._buffered)
 
 
 class Holder(Protocol):
@@ -366,16 +343,7 @@ class Connection(asyncio.Protocol):
         more = self._waiting or self._reader.rest or self._reader.partial is not None
         last = (self._closing or draining) and not more
         self._closing = self._closing or last
-        lines = [STATUS_LINES[response.status], _date(int(time.time()))]
-        if response.status != 204:
-            lines.append(f"Content-Type: {response.media_type}\r\nContent-Length: {len(response.body)}\r\n")
-        lines += [f"{name}: {value}\r\n" for name, value in response.headers]
-        if last:
-            lines.append("Connection: close\r\n")
-        elif asked is not None and asked.version == "1.0":
-            lines.append("Connection: keep-alive\r\n")
-        lines.append("\r\n")
-        head = "".join(lines).encode("latin-1")
+        head = head_of(response, asked, last=last)
         self._write(head if asked is not None and asked.method == "HEAD" else head + response.body)
 
     def _write(self, data: bytes) -> None:
@@ -392,8 +360,3 @@ def _split(target: bytes) -> tuple[str, str]:
         return "", ""
     path = (parsed.path or b"/").decode("latin-1")
     return unquote(path) if "%" in path else path, (parsed.query or b"").decode("latin-1")
-
-
-@functools.lru_cache(maxsize=1)
-def _date(second: int) -> str:
-    return f"Date: {formatdate(second, usegmt=True)}\r\n"

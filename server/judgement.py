@@ -10,18 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from server.allowed import Allowed
-from server.calls import (
-    MASKED,
-    NDARRAY,
-    PARTIAL,
-    SHELL,
-    WRAPPER,
-    array_state_fits,
-    call,
-    partial_state_fits,
-)
-from server.layouts import elements, layout_built, layout_of
+from server.calls import NDARRAY, WRAPPER, call
+from server.layouts import elements, layout_of
 from server.opcodes import MAX_PROTOCOL, OPERATIONS, Malformed
+from server.states import state_fits
 from server.symbols import (
     KEPT_ENTRIES,
     PLAIN,
@@ -38,10 +30,6 @@ from server.symbols import (
 MAX_HASHED: Final = 50_000_000  # parts of tuples that are hashed: a small file can ask for 2^1000
 MAX_NESTED: Final = 3  # joblib's arrays of objects that hold arrays of objects
 MAPPINGS: Final = frozenset({"collections.OrderedDict", "collections.defaultdict", "sklearn.utils._bunch.Bunch"})
-# These read the files that a caller's texts name.
-VECTORIZERS: Final = frozenset(
-    f"sklearn.feature_extraction.text.{name}" for name in ("CountVectorizer", "HashingVectorizer", "TfidfVectorizer")
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,43 +304,15 @@ class _Machine:
             msg = "it gives a state to something that is no object"
             raise Malformed(msg)
         self._settle(state)
-        fits = self._state_fits(made, state)
+        fits = made.role in (Role.ANY, Role.REFUSED) or state_fits(made, state)
+        if isinstance(state, Container):
+            self._note_version(state)
         if not fits:
             self.judgement.misused[made.of] = None
         made.depth = deeper(made.depth, state)
         made.built = True
         if fits and made.of == WRAPPER:
             self.stack[-1] = self._raw_array(made, state)
-
-    def _state_fits(self, made: Made, state: Any) -> bool:  # noqa: ANN401
-        if made.role in (Role.ANY, Role.REFUSED):
-            return True
-        if made.built:
-            return False  # a second state could go to what the first one put in the way
-        items = state.items if isinstance(state, Group) else ()
-        if made.layout is not None:
-            made.layout = layout_built(made.layout, state)
-            return made.layout is not None
-        if made.of == SHELL:
-            made.of = NDARRAY
-            return array_state_fits(items)
-        if made.of == MASKED:
-            made.of = NDARRAY
-            return len(items) == 7 and array_state_fits((1, *items[1:5]))
-        if made.of == PARTIAL:
-            return partial_state_fits(items)
-        if made.of == WRAPPER:
-            return isinstance(state, Container)
-        if made.role is Role.VALUE or (len(items) == 2 and isinstance(items[1], Container)):
-            return False  # the second form sets attributes of what has slots, also such as are computed
-        if not isinstance(state, Group) and not (isinstance(state, Container) and state.kind is dict):
-            return False
-        if isinstance(state, Container):
-            self._note_version(state)
-            # An entry that is not kept, or whose key only equals a text, could be the one that is asked for.
-            known = state.length == len(state.entries)
-            return made.of not in VECTORIZERS or (known and state.entries.get("input", "content") == "content")
-        return True
 
     def _note_version(self, state: Container) -> None:
         version = state.entries.get("_sklearn_version")

@@ -13,7 +13,8 @@ from gunicorn.sock import ssl_context
 from gunicorn.workers.base import Worker
 
 from server.accepting import Acceptor, Held, Shares, room_for
-from server.connection import Bounds, Connection
+from server.bounds import Bounds
+from server.connection import Connection
 from server.front import Front
 from server.handover import LETTER, Handover
 from server.worker import STUCK

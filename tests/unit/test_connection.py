@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from server.connection import EARLY, LINGER, LINGERING, NEVER, TURN, Bounds, Connection
+from server.bounds import EARLY, Bounds
+from server.connection import LINGER, LINGERING, NEVER, TURN, Connection
 from server.exchange import READ_ON_FACTOR, Response
 from server.incoming import MAX_FIELD_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
 from tests.unit.fronts import PATIENCE, Gate, fake_front, metrics_of
