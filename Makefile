@@ -35,7 +35,7 @@ test: $(VENV)/.test tools lint ## All fast checks: lint, types, layers, tests wi
 
 .PHONY: test-all
 test-all: $(VENV)/.test tools ## The checks that need more time than `make test` has, and only those
-	$(BIN)/pytest -m 'slow and not by_hand' $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile -m 'slow and not by_hand' $(ARGS)
 
 .PHONY: faults
 faults: $(VENV)/.test ## Inject every fault into the real server, also those that CI has no time for

@@ -1,4 +1,4 @@
-"""Callers who ask again and again on kept connections, try nothing twice, and note all that comes back."""
+"""Callers who ask again and again, try nothing twice, and note all that comes back."""
 
 import http.client
 import json
@@ -7,9 +7,9 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
-from tests.live.running import JSON, PATIENCE, Server, eventually
+from tests.live.running import JSON, PATIENCE, eventually
 
 THEFT = {"month": 10, "force": "Thames Valley Police", "crime": "Bicycle theft"}
 
@@ -20,16 +20,32 @@ def posted(body: bytes) -> bytes:
     return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
+class Address(Protocol):
+    """Where somebody listens."""
+
+    @property
+    def host(self) -> str:
+        """A name or an address."""
+
+    @property
+    def port(self) -> int:
+        """A number of a port."""
+
+
 class Load:
     """Some callers, from the start of the context to its end.
 
     `pauses` are the seconds that each waits between two requests: a caller who waits long has an idle connection.
+    With `keep` a caller keeps his connection as long as the server does, without it each request has its own.
     `failed` holds what was no whole answer with status 200, `versions` counts the versions that answered, `closed` is
     how many answers ended their connection.
     """
 
-    def __init__(self, server: Server, *, pauses: Iterable[float] = (0.0,) * 4, body: object = THEFT) -> None:
-        self._server, self._body = server, json.dumps(body)
+    def __init__(
+        self, server: Address, *, pauses: Iterable[float] = (0.0,) * 4, body: object = THEFT, keep: bool = True
+    ) -> None:
+        self._host, self._port, self._body = server.host, server.port, json.dumps(body)
+        self._headers = JSON if keep else {**JSON, "Connection": "close"}
         self._done = threading.Event()
         self._lock = threading.Lock()
         self.answered, self.closed = 0, 0
@@ -38,10 +54,10 @@ class Load:
         self._callers = [threading.Thread(target=self._call, args=(pause,), daemon=True) for pause in pauses]
 
     def _call(self, pause: float) -> None:
-        connection = http.client.HTTPConnection(self._server.host, self._server.port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=PATIENCE)
         while not self._done.is_set():
             try:
-                connection.request("POST", "/api/predict?detail=full", self._body, JSON)
+                connection.request("POST", "/api/predict?detail=full", self._body, self._headers)
                 response = connection.getresponse()
                 self._note(response, response.read())
             except (OSError, http.client.HTTPException) as error:

@@ -91,6 +91,7 @@ def test_the_exit_status_of_a_broken_seal(crime: Path) -> None:
     assert line.count("SHA-256") == 2
 
 
+@pytest.mark.slow
 def test_a_sealed_bundle_starts(tmp_path: Path) -> None:
     """A bundle that was just sealed serves where a manifest is required, and says so; an unsealed one does not."""
     folder = linear(tmp_path / "bundle")
@@ -102,6 +103,7 @@ def test_a_sealed_bundle_starts(tmp_path: Path) -> None:
         assert said == {"sealed": True, "signed": False, "golden_requests": 50}
 
 
+@pytest.mark.slow
 def test_another_model_under_the_old_answers(tmp_path: Path) -> None:
     """A model that answers otherwise than its golden requests is refused, with both numbers and both releases."""
     folder = linear(tmp_path / "bundle")
@@ -113,6 +115,7 @@ def test_another_model_under_the_old_answers(tmp_path: Path) -> None:
         assert part in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_sealed", [True, False], ids=["sealed", "unsealed"])
 def test_the_last_bit_of_a_forest(crime: Path, is_sealed: bool) -> None:
     """A forest must give the very doubles of its golden answers, which are heeded without a manifest too."""
@@ -129,6 +132,7 @@ def test_the_last_bit_of_a_forest(crime: Path, is_sealed: bool) -> None:
     assert f"expected {answer['caughtProb']!r}" in line
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 def test_signed_bundles_by_openssl(tmp_path: Path) -> None:
     """Keys of openssl's sign a bundle, by Brinery or by openssl alike; a signature by another key is refused."""
@@ -163,6 +167,7 @@ def test_signatures_without_keys() -> None:
     assert "BRINERY_MANIFEST=signed needs a key" in check_refusal(manifest="signed")
 
 
+@pytest.mark.slow
 def test_a_key_that_cannot_be_used(tmp_path: Path) -> None:
     """A trusted key that is none ends the start with a line that names the setting and the file."""
     key = tmp_path / "key.pem"
@@ -172,6 +177,7 @@ def test_a_key_that_cannot_be_used(tmp_path: Path) -> None:
     assert line.startswith("brinery: BRINERY_TRUSTED_KEYS names key.pem, which holds something else than Ed25519")
 
 
+@pytest.mark.slow
 def test_version_mismatch_is_warned_of(tmp_path: Path) -> None:
     """A model of another scikit-learn that is served as asked is warned of, with both versions."""
     of_another_version(tmp_path / "bundle")

@@ -66,6 +66,7 @@ def compiler() -> str:
     return found
 
 
+@pytest.mark.slow
 def test_the_clock_is_set(compiler: str, tmp_path: Path) -> None:
     """An hour forth and back: nobody fails, no time is negative or an hour long, and no connection is let go."""
     (tmp_path / "clock.c").write_text(CLOCK)

@@ -21,6 +21,7 @@ from tests.live.metrics import scrape
 from tests.live.running import BIN, Server, bundle_of, environ_with, eventually
 
 pytestmark = pytest.mark.live
+SLOW = pytest.mark.slow
 
 MIXED = (0.0, 0.0, 0.05, 0.3, 1.0, 2.5)  # callers that never rest, and some whose connections are mostly idle
 
@@ -80,6 +81,7 @@ def reload(server: Server) -> subprocess.CompletedProcess[str]:
     return subprocess.run([BIN / "brinery", "reload"], env=environ, text=True, capture_output=True, check=False)
 
 
+@SLOW
 def test_reload_under_load(server: Server, shelf: Shelf) -> None:
     """Each reload brings the next version; nobody fails, no connection is closed, and no answer mixes two versions."""
     with Load(server, pauses=MIXED) as load:
@@ -100,6 +102,7 @@ def test_reload_under_load(server: Server, shelf: Shelf) -> None:
     assert page["brinery_http_requests_total", "method=POST", "route=/api/predict", "status=200"] == load.answered
 
 
+@SLOW
 def test_an_idle_connection_goes_on(server: Server, shelf: Shelf) -> None:
     """A connection that was idle during a reload serves the new version afterwards, as if nothing had happened."""
     with server.connect() as client:
@@ -112,7 +115,7 @@ def test_an_idle_connection_goes_on(server: Server, shelf: Shelf) -> None:
         assert client.connection.sock is kept
 
 
-@pytest.mark.parametrize("damaged", ["truncated", "html", "missing"])
+@pytest.mark.parametrize("damaged", ["truncated", *(pytest.param(each, marks=SLOW) for each in ("html", "missing"))])
 def test_a_damaged_bundle_changes_nothing(server: Server, shelf: Shelf, damaged: str) -> None:
     """The old model goes on without a lost request, and everyone who asks is told why; the next reload works."""
     workers = server.workers()
@@ -138,6 +141,7 @@ def test_a_damaged_bundle_changes_nothing(server: Server, shelf: Shelf, damaged:
     )
 
 
+@SLOW
 def test_signals_without_pause(server: Server, shelf: Shelf) -> None:
     """Many signals at once are at least one reload, after the last of them, and no request is lost."""
     with Load(server, pauses=MIXED) as load:
@@ -152,6 +156,7 @@ def test_signals_without_pause(server: Server, shelf: Shelf) -> None:
     assert not load.failed
 
 
+@SLOW
 def test_a_request_that_is_sent_during_a_reload(server: Server, shelf: Shelf) -> None:
     """A request of which half was sent before a reload gets its answer, and its connection stays."""
     with server.connect() as client:
@@ -166,6 +171,7 @@ def test_a_request_that_is_sent_during_a_reload(server: Server, shelf: Shelf) ->
             assert b"Connection: close\r\n" not in iter(answer.readline, b"\r\n")
 
 
+@SLOW
 def test_the_model_before_is_gone(tmp_path: Path) -> None:
     """Neither the files of a bundle nor the model before stay in anybody's memory."""
     model = small_classifier()

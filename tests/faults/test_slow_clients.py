@@ -101,6 +101,7 @@ def test_kept_for_nothing(hasty: Server) -> None:
     assert closed(hasty, "idle") > before
 
 
+@pytest.mark.slow
 def test_too_many_connections() -> None:
     """Beyond the limit a caller is told to come back; those who are connected are served as before."""
     with Server(front="asgi", max_connections=5) as server:

@@ -128,6 +128,7 @@ def test_a_tree_with_a_broken_node_never_serves(tmp_path: Path) -> None:
         assert program.err[0].startswith("brinery: The process that tried the model ended by SIGSEGV")
 
 
+@pytest.mark.slow
 def test_crashes_again_and_again(tmp_path: Path) -> None:
     """A crash costs its own request; after some, readiness goes off, starts are slow, and the log says why."""
     with Server(workers=2, max_crashes=3, **naughty(tmp_path)) as server:  # type: ignore[arg-type]
@@ -158,6 +159,7 @@ def _wait_for_another(server: Server, victim: int, workers: int) -> None:
     eventually(lambda: len(set(server.workers()) - {victim}) == workers, "another worker")
 
 
+@pytest.mark.slow
 def test_a_prediction_that_never_ends(tmp_path: Path) -> None:
     """Its caller gets 504 at the deadline, others their answers, and the worker is replaced."""
     with Server(workers=1, deadline=1, **naughty(tmp_path)) as server:  # type: ignore[arg-type]
@@ -172,6 +174,7 @@ def test_a_prediction_that_never_ends(tmp_path: Path) -> None:
         assert server.wait() == 0
 
 
+@pytest.mark.slow
 def test_a_stop_with_a_prediction_that_never_ends(tmp_path: Path) -> None:
     """The server ends when the grace is over, with status 0."""
     settings = {"deadline": 60, "graceful_timeout": 1, **naughty(tmp_path)}
@@ -189,6 +192,7 @@ def _ask_in_vain(server: Server) -> None:
         server.request("POST", "/api/predict", STUCK)
 
 
+@pytest.mark.slow
 def test_no_memory_for_a_prediction(tmp_path: Path) -> None:
     """A prediction for which there is no memory is a problem of its own caller, and the worker lives."""
     with Server(workers=1, **naughty(tmp_path)) as server:  # type: ignore[arg-type]
@@ -199,6 +203,7 @@ def test_no_memory_for_a_prediction(tmp_path: Path) -> None:
         assert server.workers() == workers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_are_replaced_after_their_share(workers: int) -> None:
     """After so many requests a worker is replaced, and nobody notices: no failure, no closed connection, no crash."""

@@ -7,8 +7,11 @@ import pytest
 
 from tests.live.running import FRONTS, Server, bundle_of
 
+# Servers take long to start: the front that is not the default has its turn in `make test-all`.
+EACH = [pytest.param(name, marks=() if name == "asgi" else pytest.mark.slow) for name in FRONTS]
 
-@pytest.fixture(scope="session", params=FRONTS)
+
+@pytest.fixture(scope="session", params=EACH)
 def front(request: pytest.FixtureRequest) -> str:
     """Each front, for tests of what both do alike."""
     name: str = request.param

@@ -139,6 +139,7 @@ def refused(environ: Mapping[str, str] | None = None, **settings: Any) -> str:
         return line
 
 
+@pytest.mark.slow
 def test_what_stops_the_start(authority: Authority, provider: Provider, tmp_path: Path) -> None:
     """Credentials that cannot be read stop the start with a sentence, which holds none of them."""
     assert "BRINERY_AUTH" in refused(api_keys=ENTRIES[0])

@@ -280,6 +280,7 @@ def many_rows(count: int) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow
 def test_predict_many_rows(crime: Server, tmp_path: Path) -> None:
     """20,000 rows, more than a request may have, are answered in order, without a bar where nobody sees it."""
     rows = many_rows(20_000)
