@@ -1,6 +1,6 @@
-"""The console: `brinery serve | check | seal | predict | openapi | reload | key | settings`.
+"""The console: `brinery serve | check | requirements | seal | predict | openapi | probe | reload | key | settings`.
 
-What a verb needs is imported when it runs, so that `--help` and `settings` answer at once.
+What a verb needs is imported when it runs, so that `--help`, `probe` and `settings` answer at once.
 """
 
 import argparse
@@ -58,6 +58,15 @@ def _parser() -> argparse.ArgumentParser:
     _add_bundle(check)
     check.set_defaults(run=_check)
 
+    requirements = verbs.add_parser(
+        "requirements",
+        help="print the packages that a bundle was made with, for pip",
+        description="Print the packages that a bundle's manifest and model say they were made with, as pip reads them. "
+        "Nothing of the bundle is run.",
+    )
+    _add_bundle(requirements)
+    requirements.set_defaults(run=_requirements)
+
     seal = verbs.add_parser(
         "seal",
         help="write down what a bundle is and what it answers, and sign that",
@@ -98,6 +107,16 @@ def _parser() -> argparse.ArgumentParser:
     _add_bundle(openapi)
     openapi.add_argument("--swagger", action="store_true", help="as Swagger 2.0, for older tools")
     openapi.set_defaults(run=_openapi)
+
+    probe = verbs.add_parser(
+        "probe",
+        help="ask a server whether it is ready, or to predict",
+        description="Ask a server whether it is ready; the exit status is 1 if it is not.",
+    )
+    probe.add_argument("url", metavar="URL", nargs="?", help="its address; that of the settings on this machine")
+    probe.add_argument("--predict", action="store_true", help="send the example of its document, and check the answer")
+    probe.add_argument("--key-file", metavar="FILE", type=Path, help="a file with an API key, for --predict")
+    probe.set_defaults(run=_probe)
 
     reload = verbs.add_parser(
         "reload",
@@ -149,6 +168,13 @@ def _check(given: argparse.Namespace) -> int:
     return 0
 
 
+def _requirements(given: argparse.Namespace) -> int:
+    from server.console.requirements import requirements
+
+    print(requirements(given.bundle, Settings.from_environ(os.environ)), end="")
+    return 0
+
+
 def _seal(given: argparse.Namespace) -> int:
     from server.console.seal import seal
 
@@ -175,6 +201,14 @@ def _openapi(given: argparse.Namespace) -> int:
     from server.console.documents import document
 
     print(document(given.bundle, Settings.from_environ(os.environ), swagger=given.swagger))
+    return 0
+
+
+def _probe(given: argparse.Namespace) -> int:
+    from server.console.probe import probe
+
+    settings = Settings.from_environ(os.environ)
+    print(probe(given.url, settings, predict=given.predict, key_file=given.key_file))
     return 0
 
 

@@ -8,9 +8,10 @@ own list. It has no other members.
 import hashlib
 import platform
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -95,7 +96,7 @@ def make_manifest(files: Files, globals_named: Mapping[str, Sequence[str]], allo
     manifest = {
         "format": FORMAT,
         "files": {name: {"sha256": each.sha256, "size": each.size} for name, each in sorted(entries.items())},
-        "versions": versions(),
+        "versions": {**versions(), **_versions_of(globals_named)},
         "globals": globals_named,
         "allowed_globals": sorted(set(allowed)),
     }
@@ -106,6 +107,18 @@ def versions() -> Mapping[str, str]:
     """Give the releases that run here, of what a model's answers depend on."""
     packages = ("scikit-learn", "numpy", "brinery")
     return {"python": platform.python_version(), **{package: version(package) for package in packages}}
+
+
+def modules_of(globals_named: Mapping[str, Sequence[str]]) -> list[str]:
+    """Give the outermost modules of what pickles name, without Python's own."""
+    found = {name.partition(".")[0] for names in globals_named.values() for name in names}
+    return sorted(found - sys.stdlib_module_names)
+
+
+def _versions_of(globals_named: Mapping[str, Sequence[str]]) -> Mapping[str, str]:
+    """Give the releases of the packages that pickles name; a module that nobody installed has none."""
+    packages = packages_distributions()
+    return {package: version(package) for module in modules_of(globals_named) for package in packages.get(module, ())}
 
 
 def read_json(content: bytes, file: str) -> Any:  # noqa: ANN401

@@ -77,9 +77,10 @@ class Reader:
                 self._app = self._serve(given)
             case ["curl", *_]:
                 self._answer = self._send(words)
-            case [".venv/bin/brinery", "check", bundle]:
+            case [".venv/bin/brinery", "check" | "requirements" as verb, bundle]:
                 self._capsys.readouterr()
-                assert main(["check", str(self._folder / bundle)]) == 0
+                own = self._folder / bundle
+                assert main([verb, str(own if own.exists() else ROOT / bundle)]) == 0
                 self._printed = self._capsys.readouterr().out
             case [".venv/bin/brinery", "predict", bundle, file]:
                 self._predict(bundle, file)
