@@ -21,6 +21,13 @@ quoted = '$(subst ','\'',$(1))'
 given = $(foreach name,$(filter-out PYTHON VENV SHELL PATH ARGS,$(.VARIABLES)),$(if $(filter command,$(origin $(name))),$(name)))
 settings = $(foreach name,$(given),BRINERY_$(name)=$(call quoted,$($(name))))
 
+DOCKER ?= docker
+BASE_IMAGE ?= python:3.11-slim-bookworm
+IMAGE ?= brinery:latest
+LOCK ?= requirements.lock
+# The Dockerfile's own arguments, those that were given.
+arguments = $(foreach name,BASE_IMAGE BUNDLE LOCK UID ALLOWED_GLOBALS,$(if $(filter command environment,$(origin $(name))),--build-arg $(name)=$(call quoted,$($(name)))))
+
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,6 +48,11 @@ test-all: $(VENV)/.test tools ## The checks that need more time than `make test`
 faults: $(VENV)/.test ## Inject every fault into the real server, also those that CI has no time for
 	$(BIN)/pytest tests/faults $(ARGS)
 
+.PHONY: e2e-container
+e2e-container: $(VENV)/.test ## Build the image on BASE_IMAGE and run it: hardened, starved, stopped (10 minutes, needs docker)
+	@sh tests/tools.sh prometheus
+	BASE_IMAGE=$(BASE_IMAGE) DOCKER=$(DOCKER) $(BIN)/pytest tests/e2e/test_container.py $(ARGS)
+
 .PHONY: fuzz
 fuzz: $(VENV)/.test ## Throw many texts at what reads requests, bodies and pickles, others each time
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest tests/fuzz $(ARGS)
@@ -52,6 +64,26 @@ lint: $(VENV)/.test ## Style, format, types and the direction of imports
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+.PHONY: image
+image: ## Build the image IMAGE (brinery:latest), with BUNDLE in it if that is given; needs docker
+	$(DOCKER) build $(arguments) --tag $(IMAGE) .
+	@# The labels say what the image itself says of its bundle: all but they is there already, and built once.
+	@test -z $(call quoted,$(BUNDLE)) || { said=$$($(DOCKER) run --rm $(IMAGE) check /pickles) && \
+		said() { echo "$$said" | sed -n "$$1"; } && $(DOCKER) build $(arguments) --tag $(IMAGE) \
+		--build-arg MODEL_NAME="$$(said '1s/, version [^,]*$$//p')" \
+		--build-arg MODEL_VERSION="$$(said '1s/.*, version //p')" \
+		--build-arg MODEL_DIGEST="$$(said 's/^  digest *//p')" .; }
+
+# An environment like the image's, which has neither pip nor what the tests need.
+.PHONY: sbom
+sbom: $(VENV)/.test ## Write sbom.json, a bill of materials (CycloneDX) of what LOCK (requirements.lock) installs
+	$(PYTHON) -m venv --without-pip --clear .sbom
+	$(PIP) --python .sbom/bin/python install --require-hashes --only-binary :all: --requirement $(LOCK)
+	$(PIP) --python .sbom/bin/python install --no-build-isolation --no-deps .
+	$(PIP) --python .sbom/bin/python uninstall --yes setuptools
+	$(BIN)/cyclonedx-py environment --output-reproducible --output-file sbom.json .sbom/bin/python
+	rm -rf .sbom
 
 .PHONY: bench
 bench: $(VENV)/.serve ## Measure the speed against other servers (25 minutes, needs wrk) into docs/performance.md; ARGS=--quick
@@ -92,7 +124,7 @@ clean: ## Remove what the tools left behind, but no environment
 
 .PHONY: distclean
 distclean: clean ## Back to a fresh clone
-	rm -rf $(VENV) .lock .tools postman/node_modules
+	rm -rf $(VENV) .lock .sbom .tools sbom.json postman/node_modules
 
 # The stamps: nothing is installed again before a lock file changes.
 $(BIN)/python:

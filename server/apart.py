@@ -65,6 +65,11 @@ class Apart:
             return (f"The model was not tried within {self._seconds:g} seconds; see BRINERY_TRIAL_TIMEOUT.",)
         if os.WIFSIGNALED(status):
             ended = f"by {signal.Signals(os.WTERMSIG(status)).name}"
+            if os.WTERMSIG(status) == signal.SIGKILL:
+                msg = (
+                    f"The process that tried the model ended {ended}: mostly for want of memory; raise the limit on it."
+                )
+                return (msg,)
         else:
             ended = f"with status {os.waitstatus_to_exitcode(status)}"
         reason = f"The process that tried the model ended {ended}: the model is damaged, or this machine cannot run it."

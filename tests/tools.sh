@@ -1,6 +1,7 @@
 #!/bin/sh
 # Fetches the programs that some tests run beside Python, where this machine lacks them: promtool, and
-# npm for Newman. Never fails: a test whose program is missing skips and says so, or fails where CI=true.
+# npm for Newman; `tools.sh prometheus` fetches Prometheus too. Never fails: a test whose program is missing skips
+# and says so, or fails where CI=true.
 set -u
 cd "$(dirname "$0")/.." || exit 0
 
@@ -14,19 +15,22 @@ lists() {
     refreshed=yes
 }
 
-# promtool alone, out of Debian's package of Prometheus: installing that would start a server.
-if missing promtool && [ ! -x .tools/bin/promtool ]; then
+# One program out of Debian's package of Prometheus: installing that would start a server.
+from_prometheus() {
+    missing "$1" && [ ! -x ".tools/bin/$1" ] || return 0
     scratch=$(mktemp -d)
     chmod 755 "$scratch"
     if lists && (cd "$scratch" && apt-get -qq -o APT::Sandbox::User=root download prometheus) >/dev/null 2>&1 &&
         dpkg-deb --extract "$scratch"/prometheus_*.deb "$scratch"; then
         mkdir -p .tools/bin
-        mv "$scratch/usr/bin/promtool" .tools/bin/promtool
+        mv "$scratch/usr/bin/$1" ".tools/bin/$1"
     else
-        say "no promtool: the tests of /metrics with it will be skipped"
+        say "no $1: the tests with it will be skipped"
     fi
     rm -rf "$scratch"
-fi
+}
+from_prometheus promtool
+[ "${1-}" != prometheus ] || from_prometheus prometheus
 
 if missing npm && [ "$(id -u)" -eq 0 ] && lists; then
     DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends nodejs npm >/dev/null 2>&1
