@@ -56,11 +56,12 @@ def test_other_errors() -> None:
         (lambda: os.kill(os.getpid(), signal.SIGSEGV), "ended by SIGSEGV"),
         (lambda: ctypes.string_at(0), "ended by SIGSEGV"),
         (lambda: os.abort(), "ended by SIGABRT"),
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "ended by SIGKILL: mostly for want of memory"),
         (lambda: os._exit(7), "ended with status 7"),
         (lambda: os._exit(0), "ended with status 0"),
         (lambda: sys.exit(0), "ended with status 1"),
     ],
-    ids=["segfault", "null pointer", "abort", "exit", "silent exit", "SystemExit"],
+    ids=["segfault", "null pointer", "abort", "kill", "exit", "silent exit", "SystemExit"],
 )
 def test_a_child_that_ends(end: Callable[[], object], said: str) -> None:
     """A child that ends in any other way than by an answer is told by how it ended, and we live."""
