@@ -1,29 +1,128 @@
 """The Postman collection that testers run against any deployment passes on live servers of different models."""
 
-import os
+import hashlib
+import json
+import runpy
 import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
+from sklearn.cluster import KMeans
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import IsolationForest
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.tree import DecisionTreeClassifier
 
-from tests.live.running import REPOSITORY, Server
+from tests.live import newman
+from tests.live.bundles import write_bundle
+from tests.live.certificates import Authority
+from tests.live.running import REPOSITORY, Server, bundle_of
+from tests.live.secure import SecureServer
 
 pytestmark = pytest.mark.live
 
-POSTMAN = REPOSITORY / "postman"
-NEWMAN = POSTMAN / "node_modules" / ".bin" / "newman"
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("titanic", "wine", "reviews")]
+KEY = "brn_for-the-tester-and-much-more-that-nobody-guesses"
+ENTRY = f"tester sha256:{hashlib.sha256(KEY.encode()).hexdigest()}"
+MODELS = ["crime", *(pytest.param(name, marks=pytest.mark.slow) for name in ("adult", "titanic", "wine", "reviews"))]
 
 
-@pytest.mark.parametrize("name", ["crime", "adult", *SLOW])
-def test_collection(name: str, serving: Callable[[str], Server]) -> None:
-    """Newman runs every request of the collection, and every assertion holds."""
-    if not NEWMAN.exists():
-        assert os.environ.get("CI") != "true", "Newman is missing"
-        pytest.skip("Newman is not installed; tests/tools.sh installs it")
-    command: list[object] = [NEWMAN, "run", POSTMAN / "brinery.postman_collection.json"]
-    command += ["--environment", POSTMAN / "brinery.postman_environment.json"]
-    command += ["--env-var", f"api-host={serving(name).url}", "--disable-unicode", "--color", "off"]
-    done = subprocess.run([str(each) for each in command], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "assertions" in done.stdout
+def test_the_collection_is_current() -> None:
+    """The collection is what postman/build.py writes of its sources and of the table of cases."""
+    done = subprocess.run([sys.executable, newman.POSTMAN / "build.py", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models(name: str, serving: Callable[[str], Server]) -> None:
+    """Every check of the collection holds for a committed model, and each stands in the report by its name."""
+    ran = newman.run(serving(name).url)
+    ran.check()
+    fields = json.loads(serving(name).request("GET", "/api/predict/params").body)
+    for field in fields:
+        assert any(test.startswith(f"{field}: missing is ") for _, test in ran.tests)
+    assert {request for request, _ in ran.tests} >= {newman.TABLE, "not JSON", "metrics, afterwards"}
+
+
+@pytest.mark.slow
+def test_the_whole_table(crime: Server) -> None:
+    """Each case of the table that can be sent by Newman has the answer that the table allows."""
+    cases = runpy.run_path(str(newman.POSTMAN / "build.py"))["cases"]
+    table = cases((REPOSITORY / "tests" / "cases" / "requests.jsonl").read_text(encoding="utf-8").splitlines())
+    assert len(table) > 500
+    ran = newman.run(crime.url, "--folder", "What is served", "--folder", "What is refused", cases=json.dumps(table))
+    ran.check()
+    assert {(newman.TABLE, case["name"]) for case in table} <= set(ran.tests)
+
+
+FRAME = pd.DataFrame(
+    {"what/ever~": ["red", "green", "blue", "red"] * 5, "n": np.arange(20.0), "big?": [True, False] * 10}
+)
+COLOURS = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["what/ever~"]), remainder="passthrough")
+TARGETS = np.column_stack([np.arange(20) % 2, np.arange(20) % 3])
+OTHERS: dict[str, Callable[[], Any]] = {
+    "pipeline": lambda: make_pipeline(COLOURS, LogisticRegression()).fit(
+        FRAME, np.where(FRAME["n"] > 9, "späť", "früh")
+    ),
+    "clusterer": lambda: KMeans(3, random_state=0, n_init=1).fit(FRAME[["n"]]),
+    "outliers": lambda: IsolationForest(n_estimators=5, random_state=0).fit(FRAME[["n"]]),
+    "regressor": lambda: LinearRegression().fit(FRAME[["n"]], FRAME["n"] * 3),
+    "numbers": lambda: LinearRegression().fit(FRAME[["n"]], TARGETS),
+    "outputs": lambda: MultiOutputClassifier(LogisticRegression()).fit(FRAME[["n"]], TARGETS),
+    "multilabel": lambda: DecisionTreeClassifier(random_state=0).fit(FRAME[["n"]], TARGETS == 0),
+    "nameless": lambda: DecisionTreeClassifier(random_state=0).fit(TARGETS, TARGETS[:, 0] == 1),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", OTHERS)
+def test_kinds_of_models(kind: str, tmp_path: Path) -> None:
+    """The collection judges every kind of answer, without a lookup, and with names that need escapes."""
+    with Server(bundle=write_bundle(tmp_path / kind, OTHERS[kind]())) as server:
+        newman.run(server.url, skip=[newman.TABLE]).check()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        pytest.param("crime", {"unknown_fields": "ignore"}, id="unknown fields"),
+        pytest.param("adult", {"unknown_labels": "accept"}, id="unknown labels"),
+        pytest.param("crime", {"max_rows": 7, "max_body_bytes": 10_000, "workers": 2}, id="limits"),
+        pytest.param("wine", {"engine": "pickle", "cors_origins": "*"}, id="pickle"),
+    ],
+)
+def test_settings(name: str, given: dict[str, Any]) -> None:
+    """The collection expects what the deployment publishes of its settings."""
+    with Server(bundle=bundle_of(name), **given) as server:
+        limits = {"max_body_bytes": given["max_body_bytes"]} if "max_body_bytes" in given else {}
+        newman.run(server.url, **limits).check()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["/crime-65", ""])
+def test_a_path_with_a_key_behind_tls(place: str, front: str, tmp_path: Path) -> None:
+    """The collection passes with a path, TLS and a key, and tries what happens without one."""
+    authority = Authority(tmp_path)
+    given: dict[str, Any] = {
+        "auth": "predict,info,metrics",
+        "api_keys": ENTRY,
+        "front": front,
+        "root_path": "/crime-65",
+    }
+    with SecureServer(authority, **given) as server:
+        url = f"https://localhost:{server.port}{place}"
+        trusted = newman.run(url, "--ssl-extra-ca-certs", str(authority.ca), api_key=KEY)
+        trusted.check()
+        refused = {test for request, test in trusted.tests if request == "without a key"}
+        assert {"POST /api/predict with no key is refused", "GET /metrics with a wrong key is refused"} <= refused
+        some = ("--insecure", "--folder", "What is served")
+        newman.run(url, *some, api_key=KEY).check()
+        assert newman.run(url, *some).failures

@@ -13,7 +13,7 @@ import pytest
 
 from tests.live.certificates import Authority
 from tests.live.running import BIN, Server, environ_with, free_port
-from tests.live.test_tls import SecureServer
+from tests.live.secure import SecureServer
 
 pytestmark = pytest.mark.live
 

@@ -1,55 +1,23 @@
 """TLS: who is served, and what comes of those who speak none."""
 
 import contextlib
-import http.client
 import json
 import signal
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.live.certificates import Authority
-from tests.live.running import BIN, JSON, PATIENCE, Answer, Program, Server, environ_with, eventually, free_port
+from tests.live.running import BIN, PATIENCE, Program, environ_with, eventually, free_port
+from tests.live.secure import SecureServer
 
 pytestmark = pytest.mark.live
 
 THEFT = {"force": "Thames Valley Police", "crime": "Bicycle theft", "month": 10}
-
-
-class SecureServer(Server):
-    """A server that is asked by TLS, by clients who look at its certificate."""
-
-    def __init__(self, authority: Authority, client: tuple[Path, Path] | None = None, **settings: Any) -> None:
-        self.authority = authority
-        self.context = ssl.create_default_context(cafile=authority.ca)
-        if client is not None:
-            self.context.load_cert_chain(*client)
-        certificate, key = authority.sign("server")
-        super().__init__(tls_certificate=certificate, tls_key=key, **settings)
-
-    def request(self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Answer:
-        """Send one request by TLS, on a connection of its own."""
-        connection = http.client.HTTPSConnection(self.host, self.port, timeout=PATIENCE, context=self.context)
-        sent = None if body is None else json.dumps(body).encode()
-        try:
-            connection.request(method, path, sent, {**({} if sent is None else JSON), **(headers or {})})
-            response = connection.getresponse()
-            return Answer(response.status, response.headers, response.read())
-        finally:
-            connection.close()
-
-    def shake_hands(self, context: ssl.SSLContext) -> ssl.SSLSocket:
-        """Begin a connection by this context."""
-        plain = socket.create_connection((self.host, self.port), timeout=PATIENCE)
-        try:
-            return context.wrap_socket(plain, server_hostname="localhost")
-        except OSError:
-            plain.close()
-            raise
 
 
 @pytest.fixture(scope="module")
