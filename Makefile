@@ -44,6 +44,26 @@ test: $(VENV)/.test tools lint ## All fast checks: lint, types, layers, tests wi
 test-all: $(VENV)/.test tools ## The checks that need more time than `make test` has, and only those
 	$(BIN)/pytest -n 2 --dist loadfile -m 'slow and not by_hand' $(ARGS)
 
+# Newman's reports; the key of a caller must not stand in them.
+REPORTS := postman/reports
+NEWMAN := postman/node_modules/.bin/newman
+
+.PHONY: newman
+newman: ## Test the deployment at HOST (http://127.0.0.1:8000), with KEY= if it wants one; ARGS= goes to Newman
+	@sh tests/tools.sh newman
+	@test -x $(NEWMAN) || { echo "Newman is not installed: install Node.js with npm, then try again." >&2; exit 1; }
+	@$(NEWMAN) run postman/brinery.postman_collection.json \
+		--environment postman/brinery.postman_environment.json \
+		--env-var api-host=$(call quoted,$(or $(HOST),http://127.0.0.1:8000)) \
+		$(if $(KEY),--env-var api-key=$(call quoted,$(KEY))) \
+		--reporters cli,junit,htmlextra --reporter-cli-no-success-assertions \
+		--reporter-junit-export $(REPORTS)/newman.xml \
+		--reporter-htmlextra-export $(REPORTS)/newman.html --reporter-htmlextra-skipHeaders Authorization $(ARGS)
+
+.PHONY: collection
+collection: $(BIN)/python ## Write the Postman collection again, from postman/src and the table of cases
+	$(BIN)/python postman/build.py
+
 .PHONY: faults
 faults: $(VENV)/.test ## Inject every fault into the real server, also those that CI has no time for
 	$(BIN)/pytest tests/faults $(ARGS)
@@ -119,7 +139,7 @@ lock: .lock/bin/uv ## Resolve the newest releases for Python 3.11 to 3.13 into t
 .PHONY: clean
 clean: ## Remove what the tools left behind, but no environment
 	rm -rf .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache \
-		.schemathesis build dist brinery.egg-info htmlcov
+		.schemathesis build dist brinery.egg-info htmlcov $(REPORTS)
 	find server tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: distclean

@@ -24,10 +24,10 @@ VARIABLES = {
     "replicas": ("1", "How many answer at this address. With more than one, counters are not compared."),
     "max-body-bytes": ("", "The deployment's BRINERY_MAX_BODY_BYTES, to have it tried."),
     "tolerance": ("1e-12", "How far the answer for a row may differ, alone and in a batch."),
-    "skip": ("", "Names of requests to leave out, separated by commas: metrics, say, where they are not published."),
+    "skip": ("", "Names of requests to leave out, separated by semicolons, where something is not published."),
 }
 SKIP = """\
-const skipped = (pm.variables.get('skip') || '').split(',').map((name) => name.trim());
+const skipped = (pm.variables.get('skip') || '').split(';').map((name) => name.trim());
 if (skipped.includes(pm.info.requestName)) { pm.execution.skipRequest(); }
 """
 DESCRIPTION = """\

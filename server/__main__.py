@@ -1,4 +1,4 @@
-"""The console: `brinery serve | check | requirements | seal | predict | openapi | probe | reload | key | settings`.
+"""The console: the verbs of `brinery`, which its `--help` lists.
 
 What a verb needs is imported when it runs, so that `--help`, `probe` and `settings` answer at once.
 """
@@ -108,6 +108,15 @@ def _parser() -> argparse.ArgumentParser:
     openapi.add_argument("--swagger", action="store_true", help="as Swagger 2.0, for older tools")
     openapi.set_defaults(run=_openapi)
 
+    postman = verbs.add_parser(
+        "postman",
+        help="print a bundle's requests as a Postman collection",
+        description="Print a collection with ready requests for Postman, made of the examples that the bundle has.",
+    )
+    _add_bundle(postman)
+    postman.add_argument("--host", metavar="URL", help="where the server is; by default on this machine [BRINERY_PORT]")
+    postman.set_defaults(run=_postman)
+
     probe = verbs.add_parser(
         "probe",
         help="ask a server whether it is ready, or to predict",
@@ -201,6 +210,13 @@ def _openapi(given: argparse.Namespace) -> int:
     from server.console.documents import document
 
     print(document(given.bundle, Settings.from_environ(os.environ), swagger=given.swagger))
+    return 0
+
+
+def _postman(given: argparse.Namespace) -> int:
+    from server.console.documents import postman_collection
+
+    print(postman_collection(given.bundle, Settings.from_environ(os.environ), host=given.host))
     return 0
 
 

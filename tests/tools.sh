@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fetches the programs that some tests run beside Python, where this machine lacks them: promtool, and
-# npm for Newman; `tools.sh prometheus` fetches Prometheus too. Never fails: a test whose program is missing skips
-# and says so, or fails where CI=true.
+# npm for Newman; `tools.sh prometheus` fetches Prometheus too, `tools.sh newman` only what Newman needs. Never fails: a
+# test whose program is missing skips and says so, or fails where CI=true.
 set -u
 cd "$(dirname "$0")/.." || exit 0
 
@@ -29,7 +29,7 @@ from_prometheus() {
     fi
     rm -rf "$scratch"
 }
-from_prometheus promtool
+[ "${1-}" = newman ] || from_prometheus promtool
 [ "${1-}" != prometheus ] || from_prometheus prometheus
 
 if missing npm && [ "$(id -u)" -eq 0 ] && lists; then
@@ -38,12 +38,12 @@ fi
 
 stamp=postman/node_modules/.package-lock.json
 if missing npm; then
-    say "no npm: the tests with Newman will be skipped"
+    say "no npm: Newman cannot run, and the tests with it will be skipped"
 elif [ ! -f "$stamp" ] || [ postman/package-lock.json -nt "$stamp" ]; then
     if npm ci --prefix postman --no-audit --no-fund --loglevel=error >/dev/null 2>&1; then
         touch "$stamp"
     else
-        say "npm could not install Newman: the tests with it will be skipped"
+        say "npm could not install Newman: it cannot run, and the tests with it will be skipped"
     fi
 fi
 exit 0

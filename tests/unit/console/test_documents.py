@@ -6,7 +6,7 @@ from pathlib import Path
 import joblib
 import pytest
 
-from server.console.documents import document
+from server.console.documents import document, postman_collection
 from tests.models import pipeline, settings
 
 
@@ -19,3 +19,14 @@ def test_document(tmp_path: Path, swagger: bool, first: tuple[str, str]) -> None
     read = json.loads(said)
     assert next(iter(read.items())) == first
     assert "/crime" in (read.get("basePath"), read.get("servers", [{}])[0].get("url"))
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [(None, "http://127.0.0.1:8123/crime"), ("https://models.example/crime/", "https://models.example/crime")],
+)
+def test_postman_collection(tmp_path: Path, host: str | None, expected: str) -> None:
+    """The collection is for the server that is named, or for one on this machine with these settings."""
+    joblib.dump(pipeline(), tmp_path / "model.pkl")
+    written = json.loads(postman_collection(tmp_path, settings(root_path="/crime", port=8123), host=host))
+    assert written["variable"] == [{"key": "api-host", "value": expected}]
