@@ -36,6 +36,9 @@ help: ## List the targets
 serve: $(VENV)/.serve ## Serve BUNDLE (pickles/) on PORT (8000); any setting may be given: WORKERS=2 LOG_FORMAT=console
 	@exec env $(settings) $(BIN)/brinery serve
 
+.PHONY: install
+install: $(VENV)/.serve ## Set up .venv, and nothing more
+
 .PHONY: test
 test: $(VENV)/.test tools lint ## All fast checks: lint, types, layers, tests with branch coverage
 	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow and not by_hand' --cov --cov-report=term $(ARGS)
@@ -72,6 +75,12 @@ faults: $(VENV)/.test ## Inject every fault into the real server, also those tha
 e2e-container: $(VENV)/.test ## Build the image on BASE_IMAGE and run it: hardened, starved, stopped (10 minutes, needs docker)
 	@sh tests/tools.sh prometheus
 	BASE_IMAGE=$(BASE_IMAGE) DOCKER=$(DOCKER) $(BIN)/pytest tests/e2e/test_container.py $(ARGS)
+
+.PHONY: e2e-cluster
+e2e-cluster: $(VENV)/.test tools ## Install, upgrade, drain on the cluster of KUBECONFIG, whose node runs this docker's images (10 minutes)
+	@command -v kubectl >/dev/null || { echo "kubectl is not in the PATH." >&2; exit 1; }
+	@test -n "$$KUBECONFIG" || { echo "KUBECONFIG is not set: name the cluster to install into." >&2; exit 1; }
+	BASE_IMAGE=$(BASE_IMAGE) DOCKER=$(DOCKER) $(BIN)/pytest tests/e2e/test_cluster.py $(ARGS)
 
 .PHONY: fuzz
 fuzz: $(VENV)/.test ## Throw many texts at what reads requests, bodies and pickles, others each time

@@ -16,21 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.containers import Container, Context, docker
+from tests.e2e.containers import Container, Context, Hostile, docker
+from tests.faults.load import THEFT
+from tests.live import newman
 from tests.live.running import REPOSITORY, Program, eventually, free_port
 
 pytestmark = pytest.mark.by_hand
 
-THEFT = {"month": 10, "force": "Thames Valley Police", "crime": "Bicycle theft"}
 OTHER_SKLEARN = "1.8.0"  # another minor release than the lock's
-NEWMAN = REPOSITORY / "postman" / "node_modules" / ".bin" / "newman"
-
-
-class Hostile:
-    """What runs a command where it is unpickled."""
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return os.system, ("echo this-ran >&2",)
 
 
 @pytest.fixture(scope="module")
@@ -132,10 +125,7 @@ def test_a_container(baked: str) -> None:
         assert container.execute("brinery", "probe", "--predict").returncode == 0
         assert docker("diff", container.name).stdout == ""
         assert container.execute("touch", "/pickles/model.pkl").returncode != 0
-        command = [NEWMAN, "run", REPOSITORY / "postman" / "brinery.postman_collection.json"]
-        command += ["--env-var", f"api-host={container.url}", "--disable-unicode", "--color", "off"]
-        done = subprocess.run([str(each) for each in command], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+        newman.run(container.url).check()
         eventually(lambda: container.state["Health"]["Status"] == "healthy", "a healthy container")
         container.stop()
 
