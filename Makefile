@@ -124,9 +124,10 @@ fmt: $(VENV)/.test ## Format, and mend what can be mended without thought
 	$(BIN)/ruff format
 
 .PHONY: docs
-docs: $(VENV)/.serve ## Write the reference pages that are made from the code
+docs: $(VENV)/.test ## Write the reference pages, and the chart's, that are made from the code
 	$(BIN)/brinery settings --markdown > docs/configuration.md.new
 	mv docs/configuration.md.new docs/configuration.md
+	$(BIN)/python helm/reference.py
 
 .PHONY: tools
 tools: ## What the tests run beside Python: promtool, Newman
