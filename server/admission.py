@@ -20,6 +20,11 @@ class Readiness:
         self._flags = mmap.mmap(-1, 2)  # anonymous memory that children share; zero: neither draining nor unstable
 
     @property
+    def ready(self) -> bool:
+        """Tell whether the server takes requests."""
+        return not (self.draining or self.unstable)
+
+    @property
     def draining(self) -> bool:
         """Tell whether the server is about to stop."""
         return self._flags[0] != 0

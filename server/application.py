@@ -119,7 +119,7 @@ def assemble(settings: Settings, prepared: Prepared, common: Common | None = Non
         "predict": predict_routes(model, prepared.predictor, common.telemetry, settings),
         "info": info_routes(model, prepared.seal, prepared.golden, common.scoreboard),
         "health": health_routes(model, common.readiness),
-        "metrics": metrics_routes(common.telemetry, metric_labels(model), common.scoreboard),
+        "metrics": metrics_routes(common.telemetry, metric_labels(model), common.scoreboard, common.readiness),
         "docs": docs_routes(
             openapi_document(model, settings, example_answer),
             swagger_document(model, settings, example_answer),

@@ -14,7 +14,7 @@ from typing import Final
 import prometheus_client
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import CounterMetricFamily
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
@@ -97,10 +97,11 @@ WORKER_CRASHES: Final = Metric(
 RELOADS: Final = Metric(
     "brinery_reloads_total", "counter", "Reloads of the bundle, by result: succeeded or failed.", ("result",)
 )
+READY: Final = Metric("brinery_ready", "gauge", "Whether the server is ready: 0 while it drains or is unstable.")
 METRICS: Final = (
     *(REQUESTS, LATENCY, IN_FLIGHT, QUEUE, REJECTED, PREDICTIONS, ROWS, MODEL_LATENCY, MODEL_INFO, KEY_FETCHES),
     *(CONNECTIONS, CLOSED),
-    *(WORKER_STARTS, WORKER_CRASHES, RELOADS),
+    *(WORKER_STARTS, WORKER_CRASHES, RELOADS, READY),
 )
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
@@ -179,16 +180,19 @@ class Telemetry:
         """Count a fetch of the keys of tokens."""
         self._key_fetches.labels("failed" if failed else "ok").inc()
 
-    def expose(self, accept: str, model_info: Mapping[str, str], record: Record) -> tuple[str, bytes]:
+    def expose(
+        self, accept: str, model_info: Mapping[str, str], record: Record, *, ready: bool = True
+    ) -> tuple[str, bytes]:
         """Give the media type and the text of the metrics page: Prometheus' format, or OpenMetrics if accepted.
 
-        `model_info` are the labels of the model that is served, `record` is what the master counted.
+        `model_info` are the labels of the model that is served, `record` is what the master counted, `ready` is
+        whether the server takes requests.
         """
         # Set by whoever answers: the file of a worker, and of its model, exists only after its fork.
         self._info.labels(**model_info).set(1)
         encode, media_type = choose_encoder(accept)
         registry = CollectorRegistry()
-        registry.register(_Books(record))
+        registry.register(_Books(record, ready=ready))
         with self._files.reading():
             try:
                 MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
@@ -198,16 +202,17 @@ class Telemetry:
 
 
 class _Books(Collector):
-    """What the master counted, as Prometheus' client collects it."""
+    """What the master counted, and says of the whole server, as Prometheus' client collects it."""
 
-    def __init__(self, record: Record) -> None:
-        self._record = record
+    def __init__(self, record: Record, *, ready: bool) -> None:
+        self._record, self._ready = record, ready
 
-    def collect(self) -> Iterator[CounterMetricFamily]:
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
         record = self._record
         yield _family(WORKER_STARTS, {(): record.starts})
         yield _family(WORKER_CRASHES, {(cause,): count for cause, count in record.crashes.items()})
         yield _family(RELOADS, {("succeeded",): record.reloads_succeeded, ("failed",): record.reloads_failed})
+        yield GaugeMetricFamily(READY.name, READY.help, value=float(self._ready))
 
 
 def known_method(method: str) -> str:

@@ -51,6 +51,7 @@ def test_a_draining_server_is_live_and_not_ready(client: Client) -> None:
     assert document["type"] == "docs/errors.md#not-ready"
     assert int(response.headers["Retry-After"]) >= 1
     assert client.get("/api/health/live").status_code == 200
+    assert "\nbrinery_ready 0.0\n" in client.get("/metrics").text
     assert post(client, json.dumps({"x0": 1})).status_code == 200
     health = client.get("/api/health")
     assert health.status_code == 200

@@ -141,6 +141,7 @@ def test_crashes_again_and_again(tmp_path: Path) -> None:
         server.wait_for_event("unstable", crashes={"SIGSEGV": 3})
         eventually(lambda: server.request("GET", "/api/health/ready").status == 503, "readiness off")
         assert server.request("GET", "/api/health").json["status"] == "unstable"
+        assert scrape(server)["brinery_ready",] == 0
         assert server.request("GET", "/api/health/live").status == 200
         server.terminate()
         assert server.wait() == 0

@@ -55,6 +55,13 @@ def test_counts() -> None:
     assert found["brinery_model_info", ("x",) * 9] == 1
 
 
+@pytest.mark.parametrize("ready", [True, False], ids=["ready", "not-ready"])
+def test_readiness(ready: bool) -> None:
+    """Whether the server is ready stands on the page as 1 or 0."""
+    page = used().expose("", INFO, RECORD, ready=ready)[1].decode()
+    assert f"\nbrinery_ready {float(ready)}\n" in page
+
+
 def test_counts_of_the_master() -> None:
     """What the master counted stands on every worker's page."""
     found = samples(used())
