@@ -1,0 +1,52 @@
+"""What Helm prints after an install works when it is typed."""
+
+import json
+import re
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+import helm_python as helm
+import pytest
+
+from tests.chart.cases import CASES, GATEWAY, KEY, MONITORED
+from tests.chart.rendering import CHART
+from tests.live.running import Server
+
+EXAMPLE = '{"month": 10, "force": "Thames Valley Police", "crime": "Bicycle theft"}'
+
+
+def notes(values: Mapping[str, Any]) -> str:
+    """Give what Helm prints."""
+    with helm.Chart.load(CHART) as chart:
+        texts = chart.render(dict(values), name="crime-65", namespace="models")
+    return texts["brinery/templates/NOTES.txt"]
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("values", [{}, {"model": {"example": EXAMPLE}}], ids=["of-the-document", "of-the-values"])
+def test_the_curl_predicts(values: Mapping[str, Any]) -> None:
+    """The curl in the notes, sent to a server of any model instead of the forwarded port, predicts."""
+    command = re.search(r"^  curl (?:.*\\\n)*.*$", notes(values), re.MULTILINE)
+    assert command is not None
+    with Server() as server:
+        typed = command[0].replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+        done = subprocess.run(["sh", "-ec", typed], capture_output=True, text=True, check=True)
+    assert set(json.loads(done.stdout)) == {"notCaughtProb", "caughtProb"}
+
+
+def test_the_curl_has_what_the_server_wants() -> None:
+    """Credentials and TLS are in the command where the release has them."""
+    assert ' -H "X-API-Key: $KEY" http:' in notes({"auth": {"scopes": ["predict"], "apiKeys": [KEY]}})
+    assert " --insecure https:" in notes(CASES["tls"])
+    assert "service/crime-65 8000:443" in notes(CASES["tls"])
+
+
+def test_what_was_not_made_is_said() -> None:
+    """Whoever switches on what the cluster does not have is told; so is who tests without a key."""
+    said = notes({"metrics": MONITORED, "httpRoute": GATEWAY})
+    for kind in ("ServiceMonitor", "PrometheusRule", "HTTPRoute"):
+        assert f"this cluster has no {kind} (" in said
+    assert "this cluster has no" not in notes({})
+    assert "`helm test` only asks whether the release is ready" in notes(CASES["keys-of-ones-own"])
+    assert "`helm test` only asks" not in notes(CASES["keys"])
