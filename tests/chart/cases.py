@@ -33,6 +33,11 @@ CASES: Final[Mapping[str, Mapping[str, Any]]] = {
         "tmp": {"sizeLimit": "8Gi", "medium": "Memory"},
     },
     "a-mounted-bundle": {"bundle": {"volume": {"persistentVolumeClaim": {"claimName": "models", "readOnly": True}}}},
+    "a-bundle-on-a-disk": {
+        "bundle": {"url": "file:///models/crime-65.tar.gz"},
+        "extraVolumes": [{"name": "models", "emptyDir": {"sizeLimit": "1Gi"}}],
+        "extraVolumeMounts": [{"name": "models", "mountPath": "/models", "readOnly": True}],
+    },
     "signed": {"bundle": {"trustedKeys": {"pem": PEM}}},
     "signed-by-a-secret": {
         "bundle": {"trustedKeys": {"existingSecret": "signers", "key": "pub"}},

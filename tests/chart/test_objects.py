@@ -17,6 +17,7 @@ from tests.chart.cases import CASES, KEY
 from tests.chart.rendering import CHART, Objects, render
 
 WRITABLE = {"/tmp", "/dev/shm"}  # noqa: S108  # of the pod
+CHECKS = (CHART / "templates" / "_checks.tpl").read_text(encoding="utf-8")
 VERSIONS = [f"1.{minor}" for minor in range(25, 38)]
 RELEASE = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"  # what Helm takes as a release's name
 SERVICE = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")  # RFC 1035
@@ -55,6 +56,34 @@ def test_every_object_is_valid_in_each_version_of_kubernetes() -> None:
     assert len(made) > 50
     for each, version in itertools.product(made.values(), VERSIONS):
         kubernetes_validate.validate(_of(each, version), version, strict=True)
+
+
+@settings(max_examples=60)
+@given(names=st.lists(st.sampled_from(sorted(CASES)), min_size=2, max_size=5, unique=True))
+def test_cases_go_together(names: list[str]) -> None:
+    """Whatever values are combined, they are refused with one of the chart's sentences, or make valid objects."""
+    values: dict[str, Any] = {}
+    for name in names:
+        values = merged(values, CASES[name])
+    try:
+        objects = render(values)
+    except helm.HelmRenderError as refusal:
+        assert str(refusal).rpartition(": ")[2] in CHECKS  # noqa: PT017  # it may as well be made
+        return
+    for each in objects:
+        kubernetes_validate.validate(each, VERSIONS[-1], strict=True)
+    names_of = [(each["kind"], each["metadata"]["name"]) for each in objects]
+    assert len(names_of) == len(set(names_of))
+    assert objects.environ
+    for pod in pods(objects):
+        volumes = [volume["name"] for volume in pod["volumes"]]
+        assert len(volumes) == len(set(volumes))
+
+
+def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay values over others, as Helm does."""
+    both = {name: merged(one[name], other[name]) for name in one if isinstance(one[name], Mapping) and name in other}
+    return {**one, **other, **both}
 
 
 def _of(rendered: Any, version: str) -> Any:

@@ -2,7 +2,7 @@
 {{- define "brinery.checks" -}}
 {{- $v := .Values -}}
 {{- $jwks := toString ($v.settings.JWT_JWKS | default "") -}}
-{{- $fetched := or $v.bundle.url (hasPrefix "https://" $jwks) -}}
+{{- $fetched := or (and $v.bundle.url (not (hasPrefix "file:" $v.bundle.url))) (hasPrefix "https://" $jwks) -}}
 {{- $trusted := 0 -}}
 {{- range (list $v.bundle.trustedKeys.pem $v.bundle.trustedKeys.existingConfigMap $v.bundle.trustedKeys.existingSecret) }}{{ if . }}{{ $trusted = add1 $trusted }}{{ end }}{{ end -}}
 {{- $startSeconds := mul $v.probes.startup.periodSeconds $v.probes.startup.failureThreshold -}}
