@@ -32,7 +32,12 @@ CASES: Final[Mapping[str, Mapping[str, Any]]] = {
         "serviceAccount": {"annotations": {"example.com/role": "reader"}},
         "tmp": {"sizeLimit": "8Gi", "medium": "Memory"},
     },
-    "a-mounted-bundle": {"bundle": {"volume": {"persistentVolumeClaim": {"claimName": "models", "readOnly": True}}}},
+    "a-mounted-bundle": {
+        "bundle": {
+            "volume": {"persistentVolumeClaim": {"claimName": "models", "readOnly": True}},
+            "subPath": "crime/65",
+        }
+    },
     "a-bundle-on-a-disk": {
         "bundle": {"url": "file:///models/crime-65.tar.gz"},
         "extraVolumes": [{"name": "models", "emptyDir": {"sizeLimit": "1Gi"}}],

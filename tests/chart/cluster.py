@@ -43,7 +43,7 @@ class Cluster:
 
     def install(self, values: Mapping[str, Any], name: str = "crime-65", namespace: str = "models") -> Objects:
         """Give the objects that an install would make, but for those of `helm test`."""
-        with helm.Config(kube_apiserver=self.url, namespace=namespace) as config:
+        with helm.Config(kube_apiserver=self.url, namespace=namespace, qps=1000, burst_limit=1000) as config:
             release = config.install(CHART, name, dict(values), dry_run="server")
         return Objects(each for each in yaml.safe_load_all(release["manifest"]) if each)
 

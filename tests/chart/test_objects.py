@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kubernetes_validate import utils
 
-from tests.chart.cases import CASES, KEY
+from tests.chart.cases import CASES, KEY, PEM
 from tests.chart.rendering import CHART, Objects, render
 
 WRITABLE = {"/tmp", "/dev/shm"}  # noqa: S108  # of the pod
@@ -207,6 +207,37 @@ def test_the_grace_outlasts_the_stop(pause: int, delay: float, graceful: int) ->
     assert objects.container["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", str(pause)]
     assert objects.environ["BRINERY_GRACEFUL_TIMEOUT"] == str(graceful)
     assert objects.pod["spec"]["terminationGracePeriodSeconds"] > pause + delay + graceful
+
+
+def test_a_bundle_is_mounted_where_the_server_looks() -> None:
+    """A volume, or a folder of it, stands read-only where the server reads; an address takes its place."""
+    objects = render(CASES["a-mounted-bundle"])
+    (mount,) = (each for each in objects.container["volumeMounts"] if each["name"] == "bundle")
+    assert mount == {"name": "bundle", "mountPath": "/pickles", "subPath": "crime/65", "readOnly": True}
+    assert objects.environ["BRINERY_BUNDLE"] == "/pickles"
+    fetched = render(CASES["a-fetched-bundle"]).environ
+    assert fetched["BRINERY_BUNDLE"] == "s3://models/crime-65.tar.gz"
+    assert fetched["BRINERY_BUNDLE_DIGEST"] == "sha256:" + "1" * 64
+
+
+def test_signatures_are_wanted_where_keys_are_given() -> None:
+    """Trusted keys make signatures a must, unless a setting says otherwise."""
+    signed = render(CASES["signed"])
+    assert signed.environ["BRINERY_MANIFEST"] == "signed"
+    assert signed.environ["BRINERY_TRUSTED_KEYS"] == "/etc/brinery/trusted-keys/trusted-keys.pem"
+    assert signed["ConfigMap"]["data"] == {"trusted-keys.pem": PEM}
+    assert render(CASES["signed-by-a-secret"]).environ["BRINERY_MANIFEST"] == "required"
+
+
+def test_keys_are_a_file() -> None:
+    """API keys lie in a Secret, which is mounted as the file that the server reads."""
+    objects = render(CASES["keys"])
+    lines = CASES["keys"]["auth"]["apiKeys"]
+    assert objects["Secret"]["stringData"] == {"api-keys": "".join(f"{line}\n" for line in lines)}
+    assert objects.environ["BRINERY_API_KEYS_FILE"] == "/etc/brinery/keys/api-keys"
+    (volume,) = (each for each in objects.pod["spec"]["volumes"] if each["name"] == "keys")
+    assert volume["secret"]["secretName"] == objects["Secret"]["metadata"]["name"] == "crime-65-keys"
+    assert render(CASES["keys-of-ones-own"]).environ["BRINERY_API_KEYS_FILE"] == "/etc/brinery/keys/file"
 
 
 def test_no_pod_goes_before_its_successor() -> None:

@@ -67,6 +67,10 @@ WRONG: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "a-share-above-all": ({"metrics": {"prometheusRule": {"errorRatio": 2}}}, "maximum: got 2, want 1"),
     "memory-that-is-none": ({"tmp": {"sizeLimit": "much"}}, "at '/tmp/sizeLimit': 'much' does not match pattern"),
     "a-name-that-is-none": ({"fullnameOverride": "Crime_65"}, "at '/fullnameOverride'"),
+    "a-label-of-the-chart": (
+        {"podLabels": {"app.kubernetes.io/name": "x"}},
+        "invalid propertyName 'app.kubernetes.io/name'",
+    ),
     "no-margin": ({"drain": {"marginSeconds": 0}}, "at '/drain/marginSeconds': minimum: got 0, want 1"),
 }
 
