@@ -34,9 +34,9 @@ SCENES: Final[Mapping[str, tuple[str, int, bool, Mapping[str, str]]]] = {
     "there-is-no-pod": ("BrineryDown", 5, True, {f'up{{{OTHERS}, pod="c"}}': "1x20"}),
     "one-pod-answers": ("BrineryDown", 5, False, {UP + '"a"}': "0x20", UP + '"b"}': "1x20"}),
     "a-pod-never-answers": ("BrineryPodDown", 12, True, {UP + '"a"}': "0x20", UP + '"b"}': "1x20"}),
-    "a-pod-starts": ("BrineryPodDown", 12, False, {UP + '"a"}': "0x5 1x20", UP + '"b"}': "1x20"}),
+    "a-pod-starts": ("BrineryPodDown", 5, False, {UP + '"a"}': "0x5 1x20", UP + '"b"}': "1x20"}),
     "unstable": ("BrineryNotReady", 5, True, {f'brinery_ready{{{OURS}, pod="a"}}': "1 0x20"}),
-    "draining": ("BrineryNotReady", 5, False, {f'brinery_ready{{{OURS}, pod="a"}}': "1x3 0"}),
+    "draining": ("BrineryNotReady", 5, False, {f'brinery_ready{{{OURS}, pod="a"}}': "1x3 0x1"}),
     "failures": ("BrineryErrors", 12, True, {REQUESTS + '"500"}': "0+3x20", REQUESTS + '"200"}': "0+97x20"}),
     "few-failures": ("BrineryErrors", 12, False, {REQUESTS + '"500"}': "0+1x20", REQUESTS + '"200"}': "0+99x20"}),
     "failures-of-callers": (
@@ -113,6 +113,12 @@ SCENES: Final[Mapping[str, tuple[str, int, bool, Mapping[str, str]]]] = {
         40,
         False,
         {INFO + '"a", digest="1"}': "1x25", INFO + '"b", digest="2"}': "_x10 1x40"},
+    ),
+    "pods-of-one-model": (
+        "BrineryModelsDiffer",
+        40,
+        False,
+        {INFO + '"a", digest="1"}': "1x50", INFO + '"b", digest="1"}': "1x50"},
     ),
     "stale-keys": ("BrineryTokenKeysStale", 55, True, {FETCHES + '"failed"}': "0+1x60", FETCHES + '"ok"}': "5x60"}),
     "one-fetch-failed": (

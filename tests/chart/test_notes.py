@@ -3,7 +3,7 @@
 import json
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import helm_python as helm
@@ -23,15 +23,20 @@ def notes(values: Mapping[str, Any]) -> str:
     return texts["brinery/templates/NOTES.txt"]
 
 
+@pytest.fixture(name="server", scope="module")
+def _server() -> Iterator[Server]:
+    with Server() as server:
+        yield server
+
+
 @pytest.mark.live
 @pytest.mark.parametrize("values", [{}, {"model": {"example": EXAMPLE}}], ids=["of-the-document", "of-the-values"])
-def test_the_curl_predicts(values: Mapping[str, Any]) -> None:
+def test_the_curl_predicts(server: Server, values: Mapping[str, Any]) -> None:
     """The curl in the notes, sent to a server of any model instead of the forwarded port, predicts."""
     command = re.search(r"^  curl (?:.*\\\n)*.*$", notes(values), re.MULTILINE)
     assert command is not None
-    with Server() as server:
-        typed = command[0].replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
-        done = subprocess.run(["sh", "-ec", typed], capture_output=True, text=True, check=True)
+    typed = command[0].replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+    done = subprocess.run(["sh", "-ec", typed], capture_output=True, text=True, check=True)
     assert set(json.loads(done.stdout)) == {"notCaughtProb", "caughtProb"}
 
 
