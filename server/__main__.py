@@ -11,7 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from server.errors import BrineryError, BundleError
+from server.parsers import PLACE
 from server.settings import Settings, options
+from server.urls import Url, read_place, shown
 
 INTERRUPTED = 130  # what shells make of Ctrl-C
 DESCRIPTION = "Serve a fitted scikit-learn model: documented, validated and monitored."
@@ -73,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Write manifest.json, which says what the bundle's files are, and golden.json, which says what the "
         "estimator answers. A server verifies both before it serves.",
     )
-    _add_bundle(seal)
+    seal.add_argument("bundle", metavar="BUNDLE", type=Path, help="the folder with model.pkl")
     golden = seal.add_mutually_exclusive_group()
     golden.add_argument("--golden", metavar="ROWS_FILE", help="requests to answer: a file of JSON, JSON Lines or CSV")
     golden.add_argument(
@@ -154,7 +156,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_bundle(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="the folder with model.pkl")
+    parser.add_argument(
+        "bundle", metavar="BUNDLE", type=_place, help="the folder with model.pkl, an archive of it, or its URL"
+    )
+
+
+def _place(text: str) -> Path | Url:
+    try:
+        return read_place(text)
+    except ValueError:
+        msg = f"{shown(text)!r} is not {PLACE.expects}".replace("`", "")
+        raise argparse.ArgumentTypeError(msg) from None
 
 
 def _rows(text: str) -> int:

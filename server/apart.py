@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -23,15 +24,37 @@ MAX_TOLD: Final = 32_768  # bytes that come back: what a pipe takes without a re
 DEFAULT_ACTION: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1)
 
 
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is said of a function that failed.
+
+    What its process did, and what it means where that ended in an unusual way; what is said where it was late
+    (`{seconds}`), or took more than its `{memory}` (MB).
+    """
+
+    did: str
+    meaning: str
+    late: str
+    memory: str
+
+
+TRIAL: Final = Task(
+    "tried the model",
+    "the model is damaged, or this machine cannot run it",
+    "The model was not tried within {seconds:g} seconds; see BRINERY_TRIAL_TIMEOUT.",
+    "The model takes more than {memory} MB of memory; see BRINERY_TRIAL_MEMORY.",
+)
+
+
 class Apart:
     """A function in a child process: begins at once.
 
     The child may take `memory` bytes more than we have now, and no longer than `seconds`, which whoever waits looks
-    after by `overdue`. `outcome` tells how it ended.
+    after by `overdue`. `outcome` tells how it ended, in the words of its `task`.
     """
 
-    def __init__(self, function: Callable[[], object], *, memory: int, seconds: float) -> None:
-        self._memory, self._seconds = memory, seconds
+    def __init__(self, function: Callable[[], object], *, memory: int, seconds: float, task: Task = TRIAL) -> None:
+        self._seconds, self._task = seconds, task
         self._until = time.monotonic() + seconds
         self._told, telling = os.pipe()
         sys.stdout.flush()
@@ -43,7 +66,7 @@ class Apart:
             raise
         if self.pid == 0:
             os.close(self._told)
-            _run(function, telling, memory)
+            _run(function, telling, memory, task)
         os.close(telling)
 
     def overdue(self) -> bool:
@@ -62,18 +85,15 @@ class Apart:
             reasons: list[str] = orjson.loads(text)
             return reasons
         if time.monotonic() >= self._until:
-            return (f"The model was not tried within {self._seconds:g} seconds; see BRINERY_TRIAL_TIMEOUT.",)
+            return (self._task.late.format(seconds=self._seconds),)
+        meaning = self._task.meaning
         if os.WIFSIGNALED(status):
             ended = f"by {signal.Signals(os.WTERMSIG(status)).name}"
             if os.WTERMSIG(status) == signal.SIGKILL:
-                msg = (
-                    f"The process that tried the model ended {ended}: mostly for want of memory; raise the limit on it."
-                )
-                return (msg,)
+                meaning = "mostly for want of memory; raise the limit on it"
         else:
             ended = f"with status {os.waitstatus_to_exitcode(status)}"
-        reason = f"The process that tried the model ended {ended}: the model is damaged, or this machine cannot run it."
-        return (reason,)
+        return (f"The process that {self._task.did} ended {ended}: {meaning}.",)
 
     def wait(self) -> Sequence[str]:
         """Wait for the end; see `outcome`."""
@@ -88,7 +108,7 @@ class Apart:
             time.sleep(0.001)
 
 
-def _run(function: Callable[[], object], telling: int, memory: int) -> NoReturn:
+def _run(function: Callable[[], object], telling: int, memory: int, task: Task) -> NoReturn:
     """Be the child."""
     try:
         faulthandler.disable()
@@ -107,7 +127,7 @@ def _run(function: Callable[[], object], telling: int, memory: int) -> NoReturn:
         except StartError as error:
             reasons = (str(error),)
         except MemoryError:
-            reasons = (f"The model takes more than {memory // MEGABYTE} MB of memory; see BRINERY_TRIAL_MEMORY.",)
+            reasons = (task.memory.format(memory=memory // MEGABYTE),)
         except Exception as error:  # whatever it is, it is to be told
             reasons = (f"The bundle cannot be served: {one_line(error)}.",)
         text = orjson.dumps(list(reasons))

@@ -15,7 +15,7 @@ from server.api.health import health_routes
 from server.api.info import info_routes, metric_labels
 from server.api.metrics import metrics_routes
 from server.api.predict import predict_routes
-from server.bundle import GOLDEN, Bundle, Files, is_other_version, load, read_files
+from server.bundle import GOLDEN, Bundle, Files, is_other_version, load
 from server.exchange import Exchange, Route
 from server.golden import MAX_REQUESTS, Golden, check_golden, read_golden
 from server.guard import Guard
@@ -29,6 +29,7 @@ from server.problems import describe
 from server.rates import Limiter
 from server.scoreboard import Scoreboard
 from server.settings import Settings
+from server.sources.fetching import read
 from server.swagger import swagger_document
 from server.telemetry import Telemetry
 from server.tokens import read_tokens
@@ -77,7 +78,7 @@ def prepare(settings: Settings, bundle: Bundle | Files | None = None) -> Prepare
     Raises `BundleError` for one that cannot be served, and `SettingError` for a trusted key that cannot be used.
     """
     if bundle is None:
-        bundle = read_files(settings.bundle, max_model_bytes=settings.max_model_bytes)
+        bundle = read(settings)
     seal, golden = Seal(), Golden()
     if isinstance(bundle, Files):
         seal = verify(bundle, trust_of(settings))

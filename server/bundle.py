@@ -62,12 +62,14 @@ class Files:
     """A bundle's files as they were read, once: the bytes that are hashed and tried are the bytes that are loaded.
 
     `folder` is where they came from, for messages; `contents` is what is loaded, `proofs` what is said about it (the
-    names of `PROOFS`). See `Bundle` for the digest, which sealing does not change: it is of the contents alone.
+    names of `PROOFS`). See `Bundle` for the digest, which sealing does not change: it is of the contents alone. `named`
+    is the model's name where the metadata has none, the folder's own unless it is given.
     """
 
     folder: Path
     contents: Mapping[str, bytes]
     proofs: Mapping[str, bytes] = field(default_factory=dict)
+    named: str | None = None
 
     @cached_property
     def hashes(self) -> Mapping[str, str]:
@@ -105,7 +107,7 @@ def load(
     A model of another minor release of scikit-learn is refused unless `allow_other_version`. `allowed` are exact
     globals, `package.module.Name`, that the model may name beside those that are listed.
     """
-    folder, files = bundle.folder, bundle.contents
+    files = bundle.contents
     labels_file = next((name for name in LABELS if name in files), LABELS[0])
     model = lookup = labels = metadata = version = None
     reasons: list[str] = []
@@ -119,7 +121,7 @@ def load(
         metadata = _metadata(files[METADATA], METADATA) if METADATA in files else None
     raise_gathered(reasons)
     return Bundle(
-        name=folder.resolve().name,
+        name=bundle.named or bundle.folder.resolve().name,
         estimator=model,
         lookup=lookup,
         labels=labels,
@@ -133,18 +135,27 @@ def load(
 def read_files(folder: Path, *, max_model_bytes: int = MAX_MODEL_BYTES) -> Files:
     """Read the files of the bundle in `folder`; raise `BundleError` where one cannot be read, or has to be there."""
     if not folder.is_dir():
-        msg = f"There is no bundle at {folder}: expected a folder with a {MODEL}; set BRINERY_BUNDLE to one."
+        msg = (
+            f"There is no bundle at {folder}: expected a folder with a {MODEL}, or an archive of one; set "
+            "BRINERY_BUNDLE to it."
+        )
         raise BundleError(msg)
-    bounds = {name: max_model_bytes if name in (MODEL, SKOPS) else MAX_OTHER_BYTES for name in LOADED}
-    contents = {name: content for name, most in bounds.items() if (content := _read(folder, name, most)) is not None}
+    bounds = bounds_of(max_model_bytes)
+    contents = {name: content for name in LOADED if (content := _read(folder, name, bounds[name])) is not None}
     if MODEL not in contents and SKOPS not in contents:
         msg = f"{MODEL} is missing: a bundle needs a fitted estimator, written by pickle or joblib (or {SKOPS})."
         raise BundleError(msg)
     if MODEL in contents and SKOPS in contents:
         msg = f"There are {MODEL} and {SKOPS}, and only one can be served; leave one of them out."
         raise BundleError(msg)
-    proofs = {name: content for name, most in PROOFS.items() if (content := _read(folder, name, most)) is not None}
+    proofs = {name: content for name in PROOFS if (content := _read(folder, name, bounds[name])) is not None}
     return Files(folder, contents, proofs)
+
+
+def bounds_of(max_model_bytes: int) -> Mapping[str, int]:
+    """Give the most bytes of each file that a bundle may have; it has no others."""
+    loaded = {name: max_model_bytes if name in (MODEL, SKOPS) else MAX_OTHER_BYTES for name in LOADED}
+    return {**loaded, **PROOFS}
 
 
 def _read(folder: Path, name: str, most: int) -> bytes | None:

@@ -4,6 +4,7 @@
     ├── StartError                what stops us before we listen
     │   ├── SettingError            a setting's value cannot be used
     │   └── BundleError             the bundle cannot be served
+    │       └── FetchError            it cannot be had from where it is
     ├── FileError                 a file that the console was given cannot be opened
     ├── RequestError              what the caller can mend
     │   ├── Unauthenticated         no credentials, or none that we accept
@@ -54,6 +55,17 @@ class BundleError(StartError):
     def __init__(self, *reasons: str) -> None:
         super().__init__(" ".join(reasons))
         self.reasons = reasons
+
+
+class FetchError(BundleError):
+    """The bundle cannot be had from where it is; to try again helps only if it is not `permanent`.
+
+    The message shows a URL without what may be credentials, and nothing of what a library or a server said.
+    """
+
+    def __init__(self, message: str, *, permanent: bool = True) -> None:
+        super().__init__(message)
+        self.permanent = permanent
 
 
 class gathering:  # noqa: N801  # used like `contextlib.suppress`, and named like it

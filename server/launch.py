@@ -1,16 +1,17 @@
-"""From a bundle's folder to an application: a child process tries the model before this one loads it."""
+"""From a bundle's place to an application: a child process tries the model before this one loads it."""
 
 from server.apart import Apart
 from server.application import Application, Prepared, assemble, prepare
-from server.bundle import Files, read_files
+from server.bundle import Files
 from server.errors import raise_gathered
 from server.memory import free_memory
 from server.settings import Settings
+from server.sources.fetching import read
 
 
 def launch(settings: Settings) -> Application:
     """Make the application of the settings' bundle; raise `BundleError` for one that cannot be served."""
-    return assemble(settings, tried(settings, read_files(settings.bundle, max_model_bytes=settings.max_model_bytes)))
+    return assemble(settings, tried(settings, read(settings)))
 
 
 def tried(settings: Settings, files: Files) -> Prepared:

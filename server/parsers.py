@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from server.rates import read_rate
+from server.urls import read_place, shown
 
 T = TypeVar("T")
 
@@ -15,12 +16,14 @@ T = TypeVar("T")
 class Parser(Generic[T]):
     """Reads one setting's text: `read` raises `ValueError` for what `expects`, a phrase, does not describe.
 
-    What is `secret` is never shown, neither as it is nor where it is refused.
+    What is `secret` is never shown, neither as it is nor where it is refused. `shown` takes out of a text what may be
+    a password in it.
     """
 
     read: Callable[[str], T]
     expects: str
     secret: bool = False
+    shown: Callable[[str], str] = str
 
 
 def integer(low: int, high: int | None = None) -> Parser[int]:
@@ -120,12 +123,25 @@ def _globals(text: str) -> tuple[str, ...]:
     return names
 
 
+def _digest(text: str) -> str:
+    if text and not re.fullmatch(r"sha256:[0-9a-f]{64}", text):
+        raise ValueError
+    return text
+
+
 def _paths(text: str) -> tuple[Path, ...]:
     return tuple(Path(_text(part.strip())) for part in text.split(",") if part.strip())
 
 
 BOOLEAN = Parser(_boolean, "`true` or `false`")
-FOLDER = Parser(lambda text: Path(_text(text)), "the path of a folder")
+FOLDER = Parser(_optional(lambda text: Path(_text(text))), "empty, or the path of a folder")
+PLACE = Parser(
+    read_place,
+    "the path of a folder or an archive, or a URL that begins with `http://`, `https://`, `s3://`, `gs://`, `az://`, "
+    "`abfs://`, `file://`, `models:/` or `oci://`",
+    shown=shown,
+)
+DIGEST = Parser(_digest, "empty, or `sha256:` and 64 hexadecimal digits")
 PATHS = Parser(_paths, "empty, or paths of files separated by commas")
 HOST = Parser(_text, "an address or a host name")
 ROOT_PATH = Parser(_root_path, "empty, or a path such as `/crime-65`")

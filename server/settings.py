@@ -15,6 +15,7 @@ from server.cpus import available_cpus
 from server.errors import SettingError
 from server.parsers import (
     BOOLEAN,
+    DIGEST,
     FILE,
     FOLDER,
     FREE,
@@ -24,6 +25,7 @@ from server.parsers import (
     KEYS,
     ORIGINS,
     PATHS,
+    PLACE,
     RATE,
     ROOT_PATH,
     Parser,
@@ -33,6 +35,7 @@ from server.parsers import (
     some_of,
 )
 from server.rates import Rate
+from server.urls import Url
 
 PREFIX = "BRINERY_"
 
@@ -55,7 +58,24 @@ def _setting(default: object, parser: Parser[Any], sentence: str, *, shown: str 
 class Settings:
     """Everything that can be set, each field from the environment variable `BRINERY_` + its name in capitals."""
 
-    bundle: Path = _setting(Path("pickles"), FOLDER, "Folder of the bundle that is served.")
+    bundle: Path | Url = _setting(
+        Path("pickles"), PLACE, "The bundle that is served: a folder or an archive, here or where a URL names it."
+    )
+    bundle_digest: str = _setting(
+        "", DIGEST, "Digest that the bundle must have, as `brinery check` prints it; another one is not loaded."
+    )
+    bundle_cache: Path | None = _setting(
+        None,
+        FOLDER,
+        "Folder in which bundles that were fetched are kept, those whose digest is set; empty: one of this user's "
+        "among the temporary files.",
+    )
+    fetch_timeout: float = _setting(
+        120.0, seconds(1), "Seconds in which a bundle must have been fetched and unpacked, all attempts together."
+    )
+    fetch_attempts: int = _setting(
+        4, integer(1, 100), "How often a fetch is tried, with growing pauses between, where trying again may help."
+    )
     host: str = _setting("0.0.0.0", HOST, "Address to listen on.")  # noqa: S104  # a container listens on all
     port: int = _setting(8000, integer(1, 65_535), "Port to listen on.")
     workers: int = _setting(
@@ -298,7 +318,7 @@ class Option:
         try:
             return self.parser.read(text.strip())
         except (ValueError, KeyError):
-            got = "not shown here" if self.parser.secret else repr(text)
+            got = "not shown here" if self.parser.secret else repr(self.parser.shown(text))
             msg = f"{source} is {got}; expected {self.parser.expects}."
             raise SettingError(msg) from None
 

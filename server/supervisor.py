@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from server.apart import Apart
 from server.application import Application, Common
-from server.bundle import Files, read_files
+from server.bundle import Files
 from server.crashes import Crashes
 from server.errors import BundleError, StartError, one_line
 from server.launch import trial
@@ -21,6 +21,7 @@ from server.memory import settle
 from server.metric_files import MetricFiles
 from server.scoreboard import Record, Reload
 from server.settings import PREFIX
+from server.sources.fetching import Fetch, begin
 from server.status_file import Status, StatusFile
 from server.worker import STUCK
 
@@ -51,6 +52,7 @@ class Supervisor:
         self._crashes = Crashes(self._settings.max_crashes)
         self._record = Record()
         self._asked = False  # to reload
+        self._fetch: Fetch | None = None
         self._trial: tuple[Apart, Files] | None = None
         self._retiring: set[int] = set()  # the workers of the model before
         self._change_over, self._changed_over = 0.0, True
@@ -82,7 +84,9 @@ class Supervisor:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if pid == 0:
                     return
-                if self._trial is not None and pid == self._trial[0].pid:
+                if self._fetch is not None and pid == self._fetch.pid:
+                    self._fetched(status)
+                elif self._trial is not None and pid == self._trial[0].pid:
                     self._tried(status)
                 elif pid == self._arbiter.reexec_pid:
                     self._arbiter.reexec_pid = 0
@@ -105,11 +109,13 @@ class Supervisor:
             self._end()
         self._files.move()
         self._tell_stability()
-        if self._trial is not None:
+        if self._fetch is not None:
+            self._fetch.overdue()
+        elif self._trial is not None:
             self._trial[0].overdue()
         elif self._asked and self._until is None:
             self._asked = False
-            self._try()
+            self._begin()
         if self._is_changing_over():
             return
         for pid in self._retiring & self._arbiter.WORKERS.keys():
@@ -155,15 +161,36 @@ class Supervisor:
 
     # Another model.
 
-    def _try(self) -> None:
-        """Let a child process try what stands in the bundle's folder now."""
-        settings = self._settings
+    def _begin(self) -> None:
+        """Read what stands in the bundle's folder now, or let a child process fetch the bundle."""
         try:
-            files = read_files(settings.bundle, max_model_bytes=settings.max_model_bytes)
-            self._log.info("reload_started", digest=files.digest)
-            self._trial = trial(settings, files), files
-        except (BundleError, OSError) as error:  # without the path, since /api/info says it to callers
-            self._failed(str(error).replace(str(settings.bundle), f"{PREFIX}BUNDLE"))
+            begun = begin(self._settings, self._settings.bundle)
+            if isinstance(begun, Fetch):
+                self._fetch = begun
+            else:
+                self._try(begun)
+        except (BundleError, OSError) as error:
+            self._refused(error)
+
+    def _fetched(self, status: int) -> None:
+        """Try what was fetched."""
+        assert self._fetch is not None, "it ended"
+        fetch, self._fetch = self._fetch, None
+        try:
+            files = fetch.finish(status)
+            if self._until is None:  # it is not asked to stop
+                self._try(files)
+        except (BundleError, OSError) as error:
+            self._refused(error)
+
+    def _try(self, files: Files) -> None:
+        """Let a child process try a bundle."""
+        self._log.info("reload_started", digest=files.digest)
+        self._trial = trial(self._settings, files), files
+
+    def _refused(self, error: Exception) -> None:
+        """Say why there is no bundle to try; without its place, since /api/info says it to callers."""
+        self._failed(str(error).replace(str(self._settings.bundle), f"{PREFIX}BUNDLE"))
 
     def _tried(self, status: int) -> None:
         """Serve what was tried, the same bytes, if it can be served."""
@@ -225,7 +252,7 @@ class Supervisor:
         old_serve = any(not _has_left(workers[pid]) for pid in self._retiring & workers.keys())
         status = Status(
             os.getpid(),
-            reloading=self._asked or self._trial is not None or old_serve,
+            reloading=self._asked or self._fetch is not None or self._trial is not None or old_serve,
             reloads=self._record.reloads_succeeded + self._record.reloads_failed,
             failure=None if last is None or last.succeeded else last.reason,
         )
@@ -234,6 +261,8 @@ class Supervisor:
             self._told = status
 
     def _end(self) -> None:
+        if self._fetch is not None:
+            self._fetch.close()
         if self._trial is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._trial[0].pid, signal.SIGKILL)

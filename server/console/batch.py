@@ -14,7 +14,6 @@ import orjson
 from tqdm import tqdm
 
 from server.application import prepare
-from server.bundle import read_files
 from server.decoding import decode
 from server.errors import FileError, MalformedBody
 from server.model import Model
@@ -22,6 +21,8 @@ from server.parameter import Kind, Parameter
 from server.predictor import Predictor
 from server.problems import describe
 from server.settings import Settings
+from server.sources.fetching import read
+from server.urls import Url
 
 Format: TypeAlias = Literal["json", "jsonl", "csv"]
 FORMATS: Final[tuple[Format, ...]] = ("json", "jsonl", "csv")
@@ -39,14 +40,14 @@ def format_of(path: str) -> Format:
 
 
 def predict_paths(
-    folder: Path, settings: Settings, source: tuple[str, Format], target: tuple[str, Format]
+    place: Path | Url, settings: Settings, source: tuple[str, Format], target: tuple[str, Format]
 ) -> tuple[int, int]:
     """Answer the rows of one file in another, each a path (`-` for a standard stream) and its format.
 
     Gives how many rows were answered and how many refused. Raises `BundleError`, `MalformedBody`, and `FileError` for
     a file that cannot be opened.
     """
-    model = prepare(settings, read_files(folder, max_model_bytes=settings.max_model_bytes)).model
+    model = prepare(settings, read(settings, place)).model
     with _reading(source[0]) as reading, _writing(target[0]) as writing:
         try:
             return predict_file(model, reading, writing, source[1], target[1])

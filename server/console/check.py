@@ -6,19 +6,21 @@ import orjson
 import sklearn
 
 from server.application import Prepared
-from server.bundle import is_other_version, read_files
+from server.bundle import is_other_version
 from server.launch import tried
 from server.model import Model
 from server.outputs import Form
 from server.parameter import Kind, Parameter
 from server.settings import Settings
+from server.sources.fetching import read
+from server.urls import Url
 
 SHOWN_LABELS = 5
 
 
-def check(folder: Path, settings: Settings) -> str:
-    """Say in some lines what the bundle in `folder` would serve; raise `BundleError` with all that is wrong."""
-    prepared = tried(settings, read_files(folder, max_model_bytes=settings.max_model_bytes))
+def check(place: Path | Url, settings: Settings) -> str:
+    """Say in some lines what the bundle at `place` would serve; raise `BundleError` with all that is wrong."""
+    prepared = tried(settings, read(settings, place))
     model = prepared.model
     other = is_other_version(model.sklearn_version)
     sizes = ", ".join(f"{name} {_size(size)}" for name, size in model.sizes.items())

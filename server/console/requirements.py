@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from server.allowed import Noting
-from server.bundle import MANIFEST, MODEL, SKOPS, Files, read_files
+from server.bundle import MANIFEST, MODEL, SKOPS, Files
 from server.compression import decompressed
 from server.errors import BundleError
 from server.gate import MAX_OPERATIONS_OF_MODEL
@@ -13,6 +13,8 @@ from server.judgement import judge
 from server.manifest import modules_of, read_json, trust_of, verify
 from server.settings import Settings
 from server.skops import judge_skops, named_in_skops
+from server.sources.fetching import read
+from server.urls import Url
 
 # What packages and versions may be called (PEP 508 and PEP 440): nothing else reaches pip.
 PACKAGE: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
@@ -20,13 +22,13 @@ VERSION: Final = re.compile(r"[0-9][A-Za-z0-9.!+_-]{0,98}")
 SKLEARN: Final = "scikit-learn"
 
 
-def requirements(folder: Path, settings: Settings) -> str:
+def requirements(place: Path | Url, settings: Settings) -> str:
     """Give lines for pip: what the bundle's manifest and its model say that they were made with.
 
     Packages of which neither tells the release are comments. A manifest is verified as at a start. Raises `BundleError`
     for a bundle that cannot be read.
     """
-    files = read_files(folder, max_model_bytes=settings.max_model_bytes)
+    files = read(settings, place)
     verify(files, trust_of(settings))
     pins = _of_manifest(files)
     # Brinery and a Python are there before any bundle is.

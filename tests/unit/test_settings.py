@@ -12,11 +12,22 @@ from hypothesis import strategies as st
 from server.errors import SettingError
 from server.rates import Rate
 from server.settings import Option, Settings, as_text, options
+from server.urls import Url
 
 OPTIONS = {option.name: option for option in options()}
 
 GOOD: dict[str, list[tuple[str, object]]] = {
-    "bundle": [("pickles", Path("pickles")), ("/srv/a b", Path("/srv/a b"))],
+    "bundle": [
+        ("pickles", Path("pickles")),
+        ("/srv/a b", Path("/srv/a b")),
+        ("file:///srv/a.zip", Path("/srv/a.zip")),
+        ("s3://bucket/a", Url("s3://bucket/a")),
+        ("https://u:p@a.example/b?c=d", Url("https://u:p@a.example/b?c=d")),
+    ],
+    "bundle_digest": [("", ""), (f"sha256:{'0a' * 32}", f"sha256:{'0a' * 32}")],
+    "bundle_cache": [("", None), ("/var/cache/bundles", Path("/var/cache/bundles"))],
+    "fetch_timeout": [("1", 1.0), ("600", 600.0)],
+    "fetch_attempts": [("1", 1), ("100", 100)],
     "host": [("127.0.0.1", "127.0.0.1"), ("::1", "::1")],
     "port": [("1", 1), ("65535", 65535), (" 80 ", 80)],
     "workers": [("1", 1), ("1024", 1024)],
@@ -75,7 +86,11 @@ GOOD: dict[str, list[tuple[str, object]]] = {
     "tls_client_ca": [("", None), ("ca.crt", Path("ca.crt"))],
 }
 BAD: dict[str, list[str]] = {
-    "bundle": ["", "a\nb"],
+    "bundle": ["", "a\nb", "ftp://a.example/b", "s3:///"],
+    "bundle_digest": ["sha256:0a", "0a" * 32, f"sha256:{'0A' * 32}", f"md5:{'0a' * 16}"],
+    "bundle_cache": ["a\nb"],
+    "fetch_timeout": ["0", "inf"],
+    "fetch_attempts": ["0", "101"],
     "host": [""],
     "port": ["0", "65536", "-1", "8000.0", "eight", "", "tcp:8000", "٣"],
     "workers": ["0", "1025", "1" * 19],
@@ -206,6 +221,10 @@ def test_contract_defaults() -> None:
     made = Settings(workers=3)
     assert dataclasses.asdict(made) == {
         "bundle": Path("pickles"),
+        "bundle_digest": "",
+        "bundle_cache": None,
+        "fetch_timeout": 120.0,
+        "fetch_attempts": 4,
         "host": "0.0.0.0",  # noqa: S104  # a container listens on all
         "port": 8000,
         "workers": 3,
@@ -263,6 +282,16 @@ def test_signatures_need_keys() -> None:
         Settings.from_environ({"BRINERY_MANIFEST": "signed"})
     environ = {"BRINERY_MANIFEST": "signed", "BRINERY_TRUSTED_KEYS": "key.pem"}
     assert Settings.from_environ(environ).trusted_keys == (Path("key.pem"),)
+
+
+def test_a_place_with_credentials() -> None:
+    """Neither a refusal nor a value that is shown has the credentials of a URL."""
+    with pytest.raises(SettingError, match=r"BRINERY_BUNDLE is 'ftp://a\.example/b'; expected") as raised:
+        Settings.from_environ({"BRINERY_BUNDLE": "ftp://u:geheim@a.example/b?sig=geheim"})
+    assert "geheim" not in str(raised.value)
+    made = Settings.from_environ({"BRINERY_BUNDLE": "https://u:geheim@a.example/b?sig=geheim"})
+    assert as_text(made.bundle) == "https://a.example/b"
+    assert "geheim" not in repr(made)
 
 
 def test_unknown_variable() -> None:

@@ -16,7 +16,9 @@ from server.application import Application, Common, assemble, prepare
 from server.bundle import Bundle, Files
 from server.metric_files import MetricFiles
 from server.supervisor import Supervisor
+from server.urls import Url
 from tests.models import settings, tree
+from tests.unit.sources.packing import tar_gz
 
 PICKLES = Path(__file__).resolve().parents[2] / "pickles"
 PATIENCE = 30.0
@@ -330,6 +332,62 @@ def test_a_stop_ends_a_trial(make: MakeWorld) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(trial, 0)[1]) == -signal.SIGKILL
     assert not world.renewed
     assert world.arbiter.app.callable == "old"
+
+
+def archive_of(folder: Path, version: str) -> Path:
+    """Pack the bundle of the repository under a version."""
+    archive = folder / "crime.tar.gz"
+    content = {each.name: each.read_bytes() for each in PICKLES.iterdir() if not each.name.startswith("manifest")}
+    content["metadata.json"] = b'{"version": "%s"}' % version.encode()
+    archive.write_bytes(tar_gz(content))
+    return archive
+
+
+def test_reload_of_an_archive(make: MakeWorld, tmp_path: Path) -> None:
+    """What has to be fetched or unpacked is so by a child process, while the workers are looked after."""
+    world = make(bundle=archive_of(tmp_path, "2"))
+    world.arbiter.manage_workers()
+    (victim, _) = world.arbiter.WORKERS
+    world.arbiter.handle_hup()
+    world.arbiter.manage_workers()
+    os.kill(victim, signal.SIGKILL)
+    world.until(lambda: world.arbiter.app.callable == "new")
+    (files,) = world.renewed
+    assert files.contents["metadata.json"] == b'{"version": "2"}'
+    assert world.common.scoreboard.read().crashes == {"SIGKILL": 1}
+
+
+def test_reload_of_what_cannot_be_fetched(make: MakeWorld, tmp_path: Path) -> None:
+    """A fetch that fails changes nothing; the reason names no place."""
+    archive = archive_of(tmp_path, "2")
+    archive.write_bytes(b"<html>")
+    world = make(bundle=archive)
+    world.arbiter.handle_hup()
+    world.until(lambda: world.common.scoreboard.read().reloads_failed == 1)
+    world = make(bundle=Url("https://127.0.0.1:9/crime.tar.gz?sig=geheim"), fetch_attempts=1)
+    world.arbiter.handle_hup()
+    world.until(lambda: world.common.scoreboard.read().reloads_failed == 1)
+    last = world.common.scoreboard.read().last_reload
+    assert last is not None
+    assert last.reason.startswith("BRINERY_BUNDLE cannot be reached, or broke off (")
+    assert world.arbiter.app.callable == "old"
+
+
+def test_a_stop_ends_a_fetch(make: MakeWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is asked to stop while it fetches a bundle stops, and leaves nothing behind."""
+    monkeypatch.setattr("server.sources.fetching.unpack", lambda *_: signal.pause())
+    world = make(bundle=archive_of(tmp_path, "2"))
+    before = _children()
+    world.arbiter.handle_hup()
+    world.arbiter.manage_workers()
+    (fetch,) = _children() - before - world.arbiter.WORKERS.keys()
+    assert list(tmp_path.glob("brinery-fetch-*"))
+    world.arbiter.handle_term()
+    with pytest.raises(StopIteration):
+        world.arbiter.manage_workers()
+    assert fetch not in _children()
+    assert not list(tmp_path.glob("brinery-fetch-*"))
+    assert not world.renewed
 
 
 def _children() -> set[int]:
