@@ -130,7 +130,7 @@ docs: $(VENV)/.test ## Write the reference pages, and the chart's, that are made
 	$(BIN)/python helm/reference.py
 
 .PHONY: tools
-tools: ## What the tests run beside Python: promtool, Newman
+tools: ## What the tests run beside Python: promtool, Newman, Azurite
 	@sh tests/tools.sh
 
 COMPILE = .lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy fewest \
@@ -154,7 +154,7 @@ clean: ## Remove what the tools left behind, but no environment
 
 .PHONY: distclean
 distclean: clean ## Back to a fresh clone
-	rm -rf $(VENV) .lock .sbom .tools sbom.json postman/node_modules
+	rm -rf $(VENV) .lock .sbom .tools sbom.json postman/node_modules tests/azurite/node_modules
 
 # The stamps: nothing is installed again before a lock file changes.
 $(BIN)/python:

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fetches the programs that some tests run beside Python, where this machine lacks them: promtool, and
-# npm for Newman; `tools.sh prometheus` fetches Prometheus too, `tools.sh newman` only what Newman needs. Never fails: a
-# test whose program is missing skips and says so, or fails where CI=true.
+# npm for Newman and Azurite; `tools.sh prometheus` fetches Prometheus too, `tools.sh newman` only what Newman needs.
+# Never fails: a test whose program is missing skips and says so, or fails where CI=true.
 set -u
 cd "$(dirname "$0")/.." || exit 0
 
@@ -36,14 +36,21 @@ if missing npm && [ "$(id -u)" -eq 0 ] && lists; then
     DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends nodejs npm >/dev/null 2>&1
 fi
 
-stamp=postman/node_modules/.package-lock.json
-if missing npm; then
-    say "no npm: Newman cannot run, and the tests with it will be skipped"
-elif [ ! -f "$stamp" ] || [ postman/package-lock.json -nt "$stamp" ]; then
-    if npm ci --prefix postman --no-audit --no-fund --loglevel=error >/dev/null 2>&1; then
+# Installs what a folder's lock names, unless it is there.
+packages() {
+    stamp=$1/node_modules/.package-lock.json
+    [ -f "$stamp" ] && [ ! "$1/package-lock.json" -nt "$stamp" ] && return
+    if npm ci --prefix "$1" --no-audit --no-fund --loglevel=error >/dev/null 2>&1; then
         touch "$stamp"
     else
-        say "npm could not install Newman: it cannot run, and the tests with it will be skipped"
+        say "npm could not install $2: it cannot run, and the tests with it will be skipped"
     fi
+}
+
+if missing npm; then
+    say "no npm: Newman and Azurite cannot run, and the tests with them will be skipped"
+else
+    packages postman Newman
+    [ "${1-}" = newman ] || packages tests/azurite Azurite
 fi
 exit 0

@@ -81,10 +81,13 @@ def status_of(error: BaseException) -> int | None:
     for candidate in (error, error.__cause__, error.__context__):
         response = getattr(candidate, "response", None)
         said = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
+        of_mlflow = getattr(candidate, "get_http_status_code", None)
         for status in (
+            of_mlflow() if callable(of_mlflow) else None,
             getattr(candidate, "status", None),
             getattr(candidate, "status_code", None),
-            getattr(candidate, "code", None),
+            # What led to an error may have a code of its own: aiohttp calls a body that was cut off a 400.
+            getattr(candidate, "code", None) if candidate is error else None,
             getattr(response, "status_code", None),
             said.get("HTTPStatusCode"),
         ):

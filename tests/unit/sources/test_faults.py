@@ -34,6 +34,7 @@ class NoCredentialsError(Exception):
     [
         (FileNotFoundError(URL.text), "There is nothing at", True),
         (Told(status=404), "There is nothing at", True),
+        (Told(get_http_status_code=lambda: 404), "There is nothing at", True),
         (Told(response=SimpleNamespace(status_code=410)), "There is nothing at", True),
         (PermissionError("geheim"), "is refused to us", True),
         (Told(status=401), "is refused to us", True),
@@ -56,7 +57,7 @@ class NoCredentialsError(Exception):
         (ModuleNotFoundError("geheim", name="s3fs"), r"\(s3fs\); install brinery\[remote\]\.", True),
         (FetchError("Ours.", permanent=False), "^Ours.$", False),
     ],
-    ids=map(str, range(23)),
+    ids=map(str, range(24)),
 )
 def test_faults(error: Exception, said: str, permanent: bool) -> None:
     """Each is explained, without credentials, and tried again only where that may help."""
@@ -71,6 +72,13 @@ def test_a_status_beneath() -> None:
     """A status is also found in the error that led to another."""
     with pytest.raises(FetchError, match="status 503"), explaining(URL):
         raise OSError(errno.EIO, "geheim") from Told(status=503)
+
+
+def test_a_code_beneath() -> None:
+    """A code in the error that led to another is none that a server answered with."""
+    with pytest.raises(FetchError, match="broke off") as raised, explaining(URL):
+        raise EOFError from Told(code=400)
+    assert not raised.value.permanent
 
 
 @pytest.mark.parametrize(("text", "extra"), [("s3://b/c", "remote"), ("models:/c/1", "mlflow"), ("oci://r/c", "oci")])
