@@ -40,7 +40,9 @@ class Cache:
         try:
             if kept:
                 self._prepare()
-            return Path(tempfile.mkdtemp(prefix=SCRATCH, dir=self._folder if kept else None))
+            folder = self._folder if kept else Path(tempfile.gettempdir())
+            _sweep(folder)
+            return Path(tempfile.mkdtemp(prefix=SCRATCH, dir=folder))
         except OSError as error:
             where = f"The folder of {PREFIX}BUNDLE_CACHE" if kept else "The folder for temporary files"
             msg = f"{where} cannot be written to ({error.strerror}); name one that can, with space for the bundle."
@@ -69,7 +71,11 @@ class Cache:
                     f"{PREFIX}BUNDLE_CACHE."
                 )
                 raise FetchError(msg)
-        for left in self._folder.glob(f"{SCRATCH}*"):
-            with contextlib.suppress(OSError):
-                if left.stat().st_mtime < time.time() - ABANDONED:
-                    shutil.rmtree(left, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes that were killed while they fetched have left there."""
+    for left in folder.glob(f"{SCRATCH}*"):
+        with contextlib.suppress(OSError):
+            if left.lstat().st_mtime < time.time() - ABANDONED:
+                shutil.rmtree(left, ignore_errors=True)

@@ -49,7 +49,7 @@ def archive_of(files: Mapping[str, bytes]) -> bytes:
 class Web:
     """A web server on this machine: `files` by their path, `faults` that a path has instead, while there are any.
 
-    A fault is a status, `hang` (until the server is closed) or `cut` (half of the body). `asked` are the requests'
+    A fault is a status, `hang` (until `let_go`) or `cut` (half of the body). `asked` are the requests'
     paths with their queries, `allowed` the only value of `Authorization` that is let in, if it is set.
     """
 
@@ -60,7 +60,7 @@ class Web:
     allowed: str | None = None
 
     def __enter__(self) -> Self:
-        web, self._closed = self, threading.Event()
+        web, self._let_go = self, threading.Event()
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -74,8 +74,12 @@ class Web:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
+    def let_go(self) -> None:
+        """Break off with those who hang."""
+        self._let_go.set()
+
     def __exit__(self, *_: object) -> None:
-        self._closed.set()
+        self.let_go()
         self._server.shutdown()
         self._server.server_close()
 
@@ -92,7 +96,7 @@ class Web:
         fault = left.pop(0) if left else None
         content = self.files.get(path)
         if fault == "hang":
-            self._closed.wait()
+            self._let_go.wait()
         elif self.allowed is not None and request.headers.get("Authorization") != self.allowed:
             self._refuse(request, 401)
         elif isinstance(fault, int):

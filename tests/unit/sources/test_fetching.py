@@ -197,18 +197,19 @@ def test_somebody_elses_folder(store: Store, temporary: Path) -> None:
     assert store.asked == 0
 
 
-def test_what_was_abandoned(store: Store, tmp_path: Path) -> None:
-    """What a process that was killed left in the cache goes after a day."""
-    cache = tmp_path / "cache"
+@pytest.mark.parametrize("kept", [True, False], ids=["cache", "temporary"])
+def test_what_was_abandoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
+    """What a process that was killed left behind goes after a day."""
+    cache = tmp_path if not kept else tmp_path / "cache"
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     old, new = cache / f"{SCRATCH}old", cache / f"{SCRATCH}new"
     for folder in (old, new):
         folder.mkdir(parents=True)
     day = time.time() - 100_000
     os.utime(old, (day, day))
-    shutil.rmtree(Cache(cache).scratch(kept=True))
+    shutil.rmtree(Cache(cache).scratch(kept=kept))
     assert not old.exists()
     assert new.exists()
-    assert store.asked == 0
 
 
 def test_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
