@@ -1,5 +1,9 @@
 # An image that serves a bundle; docs/containers.md says what the arguments do.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
+# What fetches bundles makes an image over a third larger, so one that holds its bundle goes without it.
+ARG BUNDLE=
+ARG END=${BUNDLE:+.lock}
+ARG LOCK=requirements${END:--remote.lock}
 
 FROM ${BASE_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
@@ -20,7 +24,7 @@ RUN headers="$(python3 -c 'import sysconfig; print(sysconfig.get_config_var("INC
 # pip has an environment of its own, and stays behind in it.
 RUN python3 -m venv /opt/pip && python3 -m venv --without-pip /opt/venv
 # The dependencies are a layer of their own: they change less often than the code.
-ARG LOCK=requirements.lock
+ARG LOCK
 COPY ${LOCK} /src/
 RUN /opt/pip/bin/pip --python /opt/venv/bin/python install --no-compile --require-hashes --only-binary :all: \
         --requirement "/src/${LOCK}"
@@ -37,7 +41,7 @@ RUN /opt/pip/bin/pip --python /opt/venv/bin/python install --no-compile --no-bui
         -type d -name tests -prune -exec rm -rf {} + \
     && /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash .
 # A folder's content is copied, into a stage that is left behind; without a bundle something else has to be.
-ARG BUNDLE=
+ARG BUNDLE
 COPY ${BUNDLE:-LICENSE} /bundle/
 # What the bundle brings, or says that it was made with, goes before the lock; then the files that a server reads.
 RUN mkdir /pickles; \
@@ -72,7 +76,7 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
 # Owned by root: the server reads its bundle and cannot change it.
 COPY --from=build /pickles /pickles
 USER ${UID}:${UID}
-ARG BUNDLE=
+ARG BUNDLE
 ARG MODEL_DIGEST=
 # What cannot be served is no image, and neither is one whose label says another digest.
 RUN if test -n "${BUNDLE}"; then \

@@ -120,3 +120,9 @@ class Release:
             for pod in self.get("pods")
             if "deletionTimestamp" not in pod["metadata"]
         }
+
+    def is_tried_again(self) -> bool:
+        """Tell whether a container that ended was started for the third time."""
+        return any(
+            each["restartCount"] >= 2 for pod in self.get("pods") for each in pod["status"].get("containerStatuses", ())
+        )

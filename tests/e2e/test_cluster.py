@@ -7,6 +7,8 @@ import pickle
 import re
 import shutil
 import subprocess
+import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -18,7 +20,7 @@ from tests.e2e.cluster import Release, Values, merged, run
 from tests.e2e.containers import Context, Hostile, docker
 from tests.faults.load import THEFT, Load
 from tests.live import newman
-from tests.live.running import BIN, bundle_of, eventually
+from tests.live.running import BIN, Program, bundle_of, eventually, free_port
 
 pytestmark = pytest.mark.by_hand
 
@@ -186,15 +188,7 @@ def test_bad_bundle(release: Callable[[str], Release]) -> None:
     before = set(crime.pods())
     with load(crime) as (kept, new):
         crime.upgrade(tagged("hostile"), wait=False)
-
-        def refused() -> bool:
-            return any(
-                each["restartCount"] >= 2
-                for pod in crime.get("pods")
-                for each in pod["status"].get("containerStatuses", ())
-            )
-
-        eventually(refused, "the new version's pod to be tried again")
+        eventually(crime.is_tried_again, "the new version's pod to be tried again")
         assert before <= {name for name, ready in crime.pods().items() if ready}
         (bad,) = set(crime.pods()) - before
         assert crime.pods()[bad] is False
@@ -214,6 +208,29 @@ def test_callers(release: Callable[[str], Release]) -> None:
     assert crime.request("POST", "/api/predict", THEFT).status == 401
     assert crime.request("POST", "/api/predict", THEFT, {"Authorization": f"Bearer {key}"}).status == 200
     crime.engine.test("crime", timeout=60)
+
+
+def test_a_fetched_bundle(release: Callable[[str], Release], tmp_path: Path) -> None:
+    """An image without a bundle fetches one at the start, and serves it only if it has the digest that is asked for."""
+    with tarfile.open(tmp_path / "crime.tar.gz", "w:gz") as archive:
+        archive.add(bundle_of("crime"), "crime")
+    (gateway,) = json.loads(docker("network", "inspect", "bridge").stdout)[0]["IPAM"]["Config"]
+    address, port = gateway["Gateway"], free_port(gateway["Gateway"])
+    store = Program(sys.executable, "-m", "http.server", "--bind", address, str(port), environ={}, cwd=tmp_path)
+    said = run(BIN / "brinery", "check", bundle_of("crime"))
+    (digest,) = re.findall(r"digest +(\S+)", said)
+    egress = {"egress": [{"to": [{"ipBlock": {"cidr": f"{address}/32"}}]}]}
+    bundle = {"url": f"http://{address}:{port}/crime.tar.gz", "digest": digest}
+    values = tagged("plain", {"replicaCount": 1, "networkPolicy": egress, "bundle": bundle})
+    crime = release("crime")
+    with store:
+        crime.install(values)
+        before = set(crime.pods())
+        assert crime.request("GET", "/api/info").json["model"]["digest"] == digest
+        crime.upgrade(values, {"bundle": {"digest": digest[:-1] + ("0" if digest[-1] != "0" else "1")}}, wait=False)
+        eventually(crime.is_tried_again, "the pod with another digest to be tried again")
+        assert before == {name for name, ready in crime.pods().items() if ready}
+        crime.rollback()
 
 
 def test_nothing_is_left(release: Callable[[str], Release]) -> None:

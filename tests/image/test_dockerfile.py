@@ -135,7 +135,7 @@ def test_any_folder_may_hold_a_bundle(path: str) -> None:
 def test_what_it_copies_is_sent() -> None:
     """No source of a COPY is kept back, and all that is sent is small."""
     sources = [source for line in re.findall(r"^COPY ([^-$].+)$", TEXT, re.MULTILINE) for source in line.split()[:-1]]
-    for source in [*sources, ARGUMENTS["LOCK"], "requirements-remote.lock"]:
+    for source in [*sources, "requirements.lock", "requirements-remote.lock"]:
         assert (ROOT / source).exists()
         assert not ignored(source)
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
