@@ -77,12 +77,16 @@ def test_its_version_is_ours() -> None:
 
 
 def test_its_arguments_are_documented() -> None:
-    """Each has its line on the page about containers, with its default."""
+    """Each has its line on the page about containers, with its default; what is made of others is none."""
+    made = {name for name, default in ARGUMENTS.items() if "$" in default}
+    assert made == {"END", "LOCK"}
     page = (ROOT / "docs" / "containers.md").read_text("utf-8")
     for name, default in ARGUMENTS.items():
+        if name == "END":  # but a step to LOCK
+            continue
         row = next((line for line in page.splitlines() if line.startswith(f"| `{name}` |")), "")
         assert row, name
-        assert default in row, name
+        assert name in made or default in row, name
 
 
 def test_compose_hardens_as_the_page_says() -> None:
