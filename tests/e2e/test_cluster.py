@@ -16,7 +16,7 @@ from uuid import uuid4
 import helm_python as helm
 import pytest
 
-from tests.e2e.cluster import Release, Values, merged, run
+from tests.e2e.cluster import SECONDS, Release, Values, merged, run
 from tests.e2e.containers import Context, Hostile, docker
 from tests.faults.load import THEFT, Load
 from tests.live import newman
@@ -170,7 +170,7 @@ def test_drain(release: Callable[[str], Release]) -> None:
         )
         try:
             # The only node: its second pod may not go before the first has a successor, which waits for a node.
-            eventually(lambda: len(before & set(crime.pods())) == 1, "the first pod to be evicted")
+            eventually(lambda: len(before & set(crime.pods())) == 1, "the first pod to be evicted", SECONDS)
             run("kubectl", "uncordon", node)
             said, _ = drain.communicate(timeout=180)
         finally:
@@ -178,7 +178,7 @@ def test_drain(release: Callable[[str], Release]) -> None:
             run("kubectl", "uncordon", node)
         assert drain.returncode == 0, said
         assert not before & set(crime.pods()), said
-        eventually(lambda: list(crime.pods().values()) == [True, True], "two new pods")
+        eventually(lambda: list(crime.pods().values()) == [True, True], "two new pods", SECONDS)
 
 
 def test_bad_bundle(release: Callable[[str], Release]) -> None:
@@ -188,14 +188,14 @@ def test_bad_bundle(release: Callable[[str], Release]) -> None:
     before = set(crime.pods())
     with load(crime) as (kept, new):
         crime.upgrade(tagged("hostile"), wait=False)
-        eventually(crime.is_tried_again, "the new version's pod to be tried again")
+        eventually(crime.is_tried_again, "the new version's pod to be tried again", SECONDS)
         assert before <= {name for name, ready in crime.pods().items() if ready}
         (bad,) = set(crime.pods()) - before
         assert crime.pods()[bad] is False
         assert "brinery: model.pkl" in crime.kubectl("logs", bad, "--previous")
         crime.rollback()
     assert set(kept.versions) == set(new.versions) == {"1"}
-    eventually(lambda: set(crime.pods()) == before, "the bad pod to go")
+    eventually(lambda: set(crime.pods()) == before, "the bad pod to go", SECONDS)
 
 
 def test_callers(release: Callable[[str], Release]) -> None:
@@ -214,8 +214,8 @@ def test_a_fetched_bundle(release: Callable[[str], Release], tmp_path: Path) -> 
     """An image without a bundle fetches one at the start, and serves it only if it has the digest that is asked for."""
     with tarfile.open(tmp_path / "crime.tar.gz", "w:gz") as archive:
         archive.add(bundle_of("crime"), "crime")
-    (gateway,) = json.loads(docker("network", "inspect", "bridge").stdout)[0]["IPAM"]["Config"]
-    address, port = gateway["Gateway"], free_port(gateway["Gateway"])
+    address = run("kubectl", "get", "nodes", "--output=jsonpath={.items[0].status.addresses[0].address}")
+    port = free_port(address)
     store = Program(sys.executable, "-m", "http.server", "--bind", address, str(port), environ={}, cwd=tmp_path)
     said = run(BIN / "brinery", "check", bundle_of("crime"))
     (digest,) = re.findall(r"digest +(\S+)", said)
@@ -228,7 +228,7 @@ def test_a_fetched_bundle(release: Callable[[str], Release], tmp_path: Path) -> 
         before = set(crime.pods())
         assert crime.request("GET", "/api/info").json["model"]["digest"] == digest
         crime.upgrade(values, {"bundle": {"digest": digest[:-1] + ("0" if digest[-1] != "0" else "1")}}, wait=False)
-        eventually(crime.is_tried_again, "the pod with another digest to be tried again")
+        eventually(crime.is_tried_again, "the pod with another digest to be tried again", SECONDS)
         assert before == {name for name, ready in crime.pods().items() if ready}
         crime.rollback()
 
@@ -244,5 +244,5 @@ def test_nothing_is_left(release: Callable[[str], Release]) -> None:
     there = {line.split("/")[0].split(".")[0] for line in crime.kubectl(*of_release).split()}
     assert there >= KINDS
     crime.engine.uninstall("crime", wait="watcher", timeout=120)
-    eventually(lambda: not crime.kubectl(*of_release).split(), "everything to go")
+    eventually(lambda: not crime.kubectl(*of_release).split(), "everything to go", SECONDS)
     assert [line for line in crime.kubectl(*listing).split() if "crime" in line] == []

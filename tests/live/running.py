@@ -37,11 +37,11 @@ def free_port(host: str = "127.0.0.1") -> int:
         return port
 
 
-def eventually(condition: Callable[[], bool], what: str) -> None:
+def eventually(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
     """Return as soon as the condition holds; fail where it does not in good time."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, f"waited {PATIENCE} s in vain: {what}"
+        assert time.monotonic() < end, f"waited {seconds} s in vain: {what}"
         time.sleep(0.01)
 
 
