@@ -45,6 +45,7 @@ test: $(VENV)/.test tools lint ## All fast checks: lint, types, layers, tests wi
 
 .PHONY: test-all
 test-all: $(VENV)/.test tools ## The checks that need more time than `make test` has, and only those
+	@sh tests/tools.sh azurite
 	$(BIN)/pytest -n 2 --dist loadfile -m 'slow and not by_hand' $(ARGS)
 
 # Newman's reports; the key of a caller must not stand in them.
@@ -73,7 +74,7 @@ faults: $(VENV)/.test ## Inject every fault into the real server, also those tha
 
 .PHONY: e2e-container
 e2e-container: $(VENV)/.test ## Build the image on BASE_IMAGE and run it: hardened, starved, stopped (10 minutes, needs docker)
-	@sh tests/tools.sh prometheus
+	@sh tests/tools.sh prometheus newman
 	BASE_IMAGE=$(BASE_IMAGE) DOCKER=$(DOCKER) $(BIN)/pytest tests/e2e/test_container.py $(ARGS)
 
 .PHONY: e2e-cluster
@@ -130,8 +131,8 @@ docs: $(VENV)/.test ## Write the reference pages, and the chart's, that are made
 	$(BIN)/python helm/reference.py
 
 .PHONY: tools
-tools: ## What the tests run beside Python: promtool, Newman, Azurite
-	@sh tests/tools.sh
+tools: ## What the tests run beside Python: promtool, Newman
+	@sh tests/tools.sh promtool newman
 
 COMPILE = .lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'

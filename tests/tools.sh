@@ -1,7 +1,7 @@
 #!/bin/sh
-# Fetches the programs that some tests run beside Python, where this machine lacks them: promtool, and
-# npm for Newman and Azurite; `tools.sh prometheus` fetches Prometheus too, `tools.sh newman` only what Newman needs.
-# Never fails: a test whose program is missing skips and says so, or fails where CI=true.
+# Fetches programs that tests run beside Python, where this machine lacks them: `tools.sh promtool newman` those two, of
+# promtool, prometheus, newman and azurite. Never fails: a test whose program is missing skips and says so, or fails
+# where CI=true.
 set -u
 cd "$(dirname "$0")/.." || exit 0
 
@@ -29,28 +29,30 @@ from_prometheus() {
     fi
     rm -rf "$scratch"
 }
-[ "${1-}" = newman ] || from_prometheus promtool
-[ "${1-}" != prometheus ] || from_prometheus prometheus
-
-if missing npm && [ "$(id -u)" -eq 0 ] && lists; then
-    DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends nodejs npm >/dev/null 2>&1
-fi
 
 # Installs what a folder's lock names, unless it is there.
 packages() {
+    if missing npm && [ "$(id -u)" -eq 0 ] && lists; then
+        DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends nodejs npm >/dev/null 2>&1
+    fi
     stamp=$1/node_modules/.package-lock.json
-    [ -f "$stamp" ] && [ ! "$1/package-lock.json" -nt "$stamp" ] && return
-    if npm ci --prefix "$1" --no-audit --no-fund --loglevel=error >/dev/null 2>&1; then
-        touch "$stamp"
-    else
-        say "npm could not install $2: it cannot run, and the tests with it will be skipped"
+    if missing npm; then
+        say "no npm: $2 cannot run, and the tests with it will be skipped"
+    elif [ ! -f "$stamp" ] || [ "$1/package-lock.json" -nt "$stamp" ]; then
+        if npm ci --prefix "$1" --no-audit --no-fund --loglevel=error >/dev/null 2>&1; then
+            touch "$stamp"
+        else
+            say "npm could not install $2: it cannot run, and the tests with it will be skipped"
+        fi
     fi
 }
 
-if missing npm; then
-    say "no npm: Newman and Azurite cannot run, and the tests with them will be skipped"
-else
-    packages postman Newman
-    [ "${1-}" = newman ] || packages tests/azurite Azurite
-fi
+for name; do
+    case $name in
+    promtool | prometheus) from_prometheus "$name" ;;
+    newman) packages postman Newman ;;
+    azurite) packages tests/azurite Azurite ;;
+    *) say "$name is none of promtool, prometheus, newman, azurite" ;;
+    esac
+done
 exit 0
