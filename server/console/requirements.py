@@ -37,10 +37,12 @@ def requirements(place: Path | Url, settings: Settings) -> str:
     if version is not None:
         # Whoever sealed the bundle may have had another release than whoever fitted the model.
         pins[SKLEARN] = version
-    for name, said in pins.items():
-        if not PACKAGE.fullmatch(name) or not VERSION.fullmatch(said):
-            msg = "The bundle names a package or a release that there cannot be; seal it again, or fetch it again."
-            raise BundleError(msg)
+    # A module's name stands in a comment, which a line feed in it would end.
+    if not all(map(str.isidentifier, modules)) or not all(
+        PACKAGE.fullmatch(name) and VERSION.fullmatch(said) for name, said in pins.items()
+    ):
+        msg = "The bundle names a module, a package or a release that there cannot be; make it again, or fetch it again."
+        raise BundleError(msg)
     known = tuple(SKLEARN if module == "sklearn" else module.replace("_", "-").lower() for module in modules)
     untold = [each for each in known if not any(name.lower().replace("_", "-").startswith(each) for name in pins)]
     return "".join(

@@ -81,6 +81,15 @@ def test_nothing_else_reaches_pip(tmp_path: Path, versions: dict[str, str]) -> N
         requirements(tmp_path, settings())
 
 
+@pytest.mark.parametrize("module", ["x\n--index-url=http://a.example\n", "x\r-r x", "a b", "\u2028x"])
+def test_no_module_reaches_pip(tmp_path: Path, module: str) -> None:
+    """What a pickle calls a module is a comment, and cannot end it."""
+    name = module.encode()
+    (tmp_path / "model.pkl").write_bytes(b"\x80\x04\x8c%c%b\x8c\x01X\x93." % (len(name), name))
+    with pytest.raises(BundleError, match="there cannot be"):
+        requirements(tmp_path, settings())
+
+
 def test_what_cannot_be_read(tmp_path: Path) -> None:
     """No pickle, and a file that was changed after it was sealed, are refused."""
     contents = written(tmp_path, estimators()["binary"])
