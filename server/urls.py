@@ -60,8 +60,8 @@ def without_ending(name: str) -> str:
 def read_place(text: str) -> Path | Url:
     """Read a path or a URL; raise `ValueError` for neither.
 
-    `file://` is a path. A name with a colon is a path, unless `//` follows, or `/` where it is `models`. Only addresses
-    of the web may have a user and a password.
+    `file://` is a path. A name with a colon is a path, unless `//` follows, or it begins as one of our URLs does. Only
+    addresses of the web may have a user and a password.
     """
     if not text.isprintable() or not text:
         raise ValueError
@@ -72,10 +72,12 @@ def read_place(text: str) -> Path | Url:
             raise ValueError
         return Path(unquote(parts.path))
     if "://" not in text and not text.startswith("models:/"):
+        if ":" in text and scheme in SCHEMES:
+            raise ValueError  # a slash is missing, and what follows may be a password
         return Path(text)
     if scheme not in SCHEMES or " " in text:
         raise ValueError
-    url, parts = Url(text), urlsplit(text)
+    url, parts = Url(scheme + text[len(scheme) :]), urlsplit(text)
     address, path = _parts(url)
     if parts.fragment or (not path.strip("/") and scheme in ("http", "https", "models", "oci")):
         raise ValueError
@@ -91,5 +93,7 @@ def shown(text: str) -> str:
     """Write what was meant to be a path or a URL without what may be credentials, however wrong it is."""
     scheme, found, rest = text.partition("://")
     if not found:
-        return text.partition("?")[0] if ":/" in text else text
-    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0].partition('#')[0]}"
+        scheme, found, rest = text.partition(":")
+        if scheme.lower() not in SCHEMES or scheme == "models":
+            return text.partition("?")[0] if ":/" in text else text
+    return f"{scheme}{found}{rest.rpartition('@')[2].partition('?')[0].partition('#')[0]}"

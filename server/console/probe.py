@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from server.errors import FileError, NotReady
 from server.settings import Settings
+from server.urls import shown
 
 TIMEOUT: Final = 5.0  # seconds for each answer
 MAX_ANSWER: Final = 16 * 1024**2  # bytes; a document names every label
@@ -68,8 +69,8 @@ class _Server:
 
     def __init__(self, url: str, settings: Settings | None, key: str | None) -> None:
         self.url = url.rstrip("/")
-        if urlsplit(self.url).scheme not in ("http", "https"):
-            msg = f"The address to probe is {url!r}; expected one such as http://127.0.0.1:8000."
+        if not _is_address(self.url):
+            msg = f"The address to probe is {shown(url)!r}; expected one such as http://127.0.0.1:8000."
             raise NotReady(msg)
         self._headers = {"X-API-Key": key} if key else {}
         handlers = [urllib.request.ProxyHandler({}), _NoRedirect()]
@@ -88,13 +89,27 @@ class _Server:
         except urllib.error.HTTPError as error:
             error.close()
             why = f"answers with status {error.code}"
-        except (OSError, HTTPException) as error:
+        except HTTPException as error:  # whose message is what the server said
+            why = f"does not answer ({type(error).__name__})"
+        except OSError as error:
             reason = getattr(error, "reason", error)
             why = f"does not answer ({getattr(reason, 'strerror', None) or reason or type(error).__name__})"
-        except ValueError:
+        except (ValueError, RecursionError):
             why = "does not answer in JSON"
         msg = f"{self.url}{path} {why}; expected 200."
         raise NotReady(msg)
+
+
+def _is_address(url: str) -> bool:
+    """Tell whether a URL is one that can be asked: no more than scheme, host, port and path."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    return (
+        parts.scheme in ("http", "https") and bool(parts.hostname) and url.isprintable() and not set("@?# ") & set(url)
+    )
 
 
 def _own_url(settings: Settings) -> str:

@@ -41,7 +41,7 @@ def requirements(place: Path | Url, settings: Settings) -> str:
     if not all(map(str.isidentifier, modules)) or not all(
         PACKAGE.fullmatch(name) and VERSION.fullmatch(said) for name, said in pins.items()
     ):
-        msg = "The bundle names a module, a package or a release that there cannot be; make it again, or fetch it again."
+        msg = "The bundle names a module, a package or a release that there cannot be; make or fetch it again."
         raise BundleError(msg)
     known = tuple(SKLEARN if module == "sklearn" else module.replace("_", "-").lower() for module in modules)
     untold = [each for each in known if not any(name.lower().replace("_", "-").startswith(each) for name in pins)]

@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -110,8 +111,8 @@ ANSWER = {"type": "object", "properties": {"no": {"type": "number", "minimum": 0
 
 @pytest.mark.parametrize(
     "answer",
-    [[], {"no": 1.5}, {"no": "0.5"}, {}, {"no": 0.5}, b"<html>"],
-    ids=["an array", "no probability", "a text", "nothing", "no batch", "no JSON"],
+    [[], {"no": 1.5}, {"no": "0.5"}, {}, {"no": 0.5}, b"<html>", b"[" * 100_000],
+    ids=["an array", "no probability", "a text", "nothing", "no batch", "no JSON", "no end"],
 )
 def test_wrong_answers(other: str, answer: object) -> None:
     """An answer that the document does not describe is told."""
@@ -128,7 +129,33 @@ def test_who_is_no_brinery(other: str) -> None:
     assert probe(other) == (1, f"{other}/api/health/ready answers with status 302; expected 200.")
     assert "/elsewhere" not in Other.asked
     assert "(Connection refused)" in probe(port=free_port())[1]
-    assert probe("file:///etc/passwd")[1].endswith("expected one such as http://127.0.0.1:8000.")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["file:///etc/passwd", "http://[", "http://user:geheim@x", "http://x?key=geheim", "http://x:y", "http:geheim@x"],
+)
+def test_no_address(url: str) -> None:
+    """What is no address of a server is refused, and what may be a password in it is not shown."""
+    status, said = probe(url)
+    assert status == 1
+    assert said.endswith("expected one such as http://127.0.0.1:8000.")
+    assert "geheim" not in said
+
+
+def test_who_speaks_no_http() -> None:
+    """Of what another server says nothing is repeated."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def answer() -> None:
+            connection, _ = other.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(b"220 geheim\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        url = f"http://127.0.0.1:{other.getsockname()[1]}"
+        assert probe(url) == (1, f"{url}/api/health/ready does not answer (BadStatusLine); expected 200.")
 
 
 @pytest.mark.parametrize("content", ["", "two\nlines", "clé"], ids=["empty", "two lines", "no ASCII"])
