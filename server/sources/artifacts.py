@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from server.errors import FetchError
 from server.sources.faults import too_large
 from server.urls import ENDINGS, Url
@@ -31,9 +33,15 @@ PIECE: Final = 65_536
 
 def fetch(url: Url, folder: Path, bounds: Mapping[str, int], patience: float) -> Path:
     """Fetch an artifact into `folder`, and give an archive, or a folder with a bundle's files; see `stores.fetch`."""
-    client = _client(url, patience)
-    container = client.get_container(url.text.partition("://")[2])
-    manifest = client.get_manifest(container, allowed_media_type=MANIFESTS)
+    name, _, digest = url.text.partition("://")[2].partition("@")
+    host = name.partition("/")[0]
+    client = _client(host, patience)
+    container = client.get_container(name)
+    container.digest = digest  # oras would read the half of it
+    if not name.startswith(f"{container.registry}/{container.api_prefix}"):  # as Docker has it, that is no host
+        msg = f"{url} has a host with neither a dot nor a port; write its whole name, or its port."
+        raise FetchError(msg)
+    manifest = _manifest(client, container, url)
     layers = [_layer(each) for each in manifest.get("layers", ())]
     files = [(title, layer) for title, layer in layers if title in bounds]
     bundle, archive = folder / "bundle", folder / "archive"
@@ -48,6 +56,25 @@ def fetch(url: Url, folder: Path, bounds: Mapping[str, int], patience: float) ->
     for title, layer in files:
         _get(client, container, url, layer, bundle / title, bounds[title])
     return bundle
+
+
+def _manifest(client: Any, container: Any, url: Url) -> Mapping[str, Any]:  # noqa: ANN401
+    """Fetch the manifest, and see that it is the one whose digest the URL has, if it has one."""
+    client.auth.load_configs(container)
+    address = f"{client.prefix}://{container.manifest_url()}"
+    with client.do_request(address, headers={"Accept": ", ".join(MANIFESTS)}, stream=True) as response:
+        response.raise_for_status()
+        content = b""
+        for piece in response.iter_content(PIECE):
+            content += piece
+            if len(content) > MAX_MANIFEST:
+                msg = f"{url} has a manifest of more than {MAX_MANIFEST} bytes; push it again."
+                raise FetchError(msg)
+    if container.digest and container.digest != f"sha256:{hashlib.sha256(content).hexdigest()}":
+        msg = f"{url} has a manifest whose content is not what its digest says; it must be a SHA-256."
+        raise FetchError(msg, permanent=False)
+    manifest: Mapping[str, Any] = orjson.loads(content)
+    return manifest
 
 
 def _layer(layer: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
@@ -78,7 +105,7 @@ def _get(client: Any, container: Any, url: Url, layer: Mapping[str, Any], target
         raise FetchError(msg, permanent=False)
 
 
-def _client(url: Url, patience: float) -> Any:  # noqa: ANN401
+def _client(host: str, patience: float) -> Any:  # noqa: ANN401
     """Make a client that waits so long, and raises what registries refuse with its status."""
     from oras.provider import Registry
     from requests.adapters import HTTPAdapter
@@ -93,7 +120,6 @@ def _client(url: Url, patience: float) -> Any:  # noqa: ANN401
                 response.raise_for_status()
             return response
 
-    host = url.text.partition("://")[2].partition("/")[0]
     client = Client(hostname=host, insecure=LOOPBACK.fullmatch(host) is not None)
     for prefix in ("http://", "https://"):
         client.session.mount(prefix, Adapter())

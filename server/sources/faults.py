@@ -24,6 +24,7 @@ PERMANENT: Final = (
     "InvalidURL",
     "InvalidUrlClientError",
     "NoCredentialsError",
+    "NonHttpUrlRedirectClientError",
     "PartialCredentialsError",
     "ParamValidationError",
     "ProfileNotFound",

@@ -20,6 +20,7 @@ def fetch(url: Url, folder: Path, bounds: Mapping[str, int], patience: float) ->
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(max(1, round(patience)))
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"  # it is our turn to try again
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # whoever serves a model has not asked to tell its makers
     from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 
     repository: Any = ModelsArtifactRepository(url.text)  # which knows from here on which version an alias means

@@ -4,18 +4,30 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from server.errors import FetchError
 from server.sources.faults import too_large
 from server.urls import Url
 
 WEB: Final = ("http", "https")
 
 
-def _web(patience: float) -> dict[str, Any]:
+def _web(url: Url, archive: Path, patience: float) -> None:
     import aiohttp
+    import fsspec
 
+    async def look(_session: object, _context: object, redirect: aiohttp.TraceRequestRedirectParams) -> None:
+        target = redirect.response.headers.get("Location", "")
+        if redirect.url.scheme == "https" and target.partition(":")[0].lower() == "http":
+            msg = f"{url} leads to an address without TLS; name one that does not."
+            raise FetchError(msg)
+
+    watch = aiohttp.TraceConfig()
+    watch.on_request_redirect.append(look)
     timeout = aiohttp.ClientTimeout(total=None, connect=patience, sock_connect=patience, sock_read=patience)
-    # A signed address must be sent as it was signed; proxies are those of the environment.
-    return {"encoded": True, "client_kwargs": {"timeout": timeout, "trust_env": True}}
+    # Proxies are those of the environment.
+    given = {"timeout": timeout, "trust_env": True, "trace_configs": [watch]}
+    # A signed address must be sent as it was signed.
+    fsspec.filesystem(url.scheme, encoded=True, client_kwargs=given).get_file(url.text, str(archive))
 
 
 def _amazon(patience: float) -> dict[str, Any]:
@@ -34,8 +46,6 @@ def _azure(patience: float) -> dict[str, Any]:
 
 
 OPTIONS: Final[Mapping[str, Callable[[float], dict[str, Any]]]] = {
-    "http": _web,
-    "https": _web,
     "s3": _amazon,
     "gs": _google,
     "az": _azure,
@@ -50,15 +60,15 @@ def fetch(url: Url, folder: Path, bounds: Mapping[str, int], patience: float) ->
     `patience` is how many seconds a connection may take, and each wait for bytes. Raises whatever the store's library
     raises, and `FetchError` for what has more bytes than `bounds`.
     """
+    archive = folder / "archive"
+    if url.scheme in WEB:
+        _web(url, archive, patience)
+        return archive
     from fsspec.core import url_to_fs
 
     store, path = url_to_fs(url.text, **OPTIONS[url.scheme](patience))
     if url.scheme == "s3":
         store.retries = 1  # it is our turn to try again
-    archive = folder / "archive"
-    if url.scheme in WEB:
-        store.get_file(url.text, str(archive))
-        return archive
     found = store.info(path)
     if found["type"] == "file":
         _get(store, url, found, archive, sum(bounds.values()))

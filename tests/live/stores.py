@@ -6,6 +6,8 @@ import http.client
 import io
 import json
 import os
+import socket
+import ssl
 import tarfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -50,14 +52,19 @@ class Web:
     """A web server on this machine: `files` by their path, `faults` that a path has instead, while there are any.
 
     A fault is a status, `hang` (until `let_go`) or `cut` (half of the body). `asked` are the requests'
-    paths with their queries, `allowed` the only value of `Authorization` that is let in, if it is set.
+    paths with their queries, `authorized` their `Authorization`; `allowed` is the only value of it that is let in, if
+    it is set. With a `redirect` every request is sent there; with a `certificate` and its key it speaks TLS.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
     faults: dict[str, list[int | str]] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    authorized: list[str | None] = field(default_factory=list)
     allowed: str | None = None
+    redirect: str | None = None
+    certificate: tuple[Path, Path] | None = None
+    host: str = "127.0.0.1"
 
     def __enter__(self) -> Self:
         web, self._let_go = self, threading.Event()
@@ -69,8 +76,15 @@ class Web:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Listening(ThreadingHTTPServer):
+            address_family = socket.AF_INET6 if ":" in web.host else socket.AF_INET
+
+        self._server = Listening((self.host, 0), Handler)
         self._server.daemon_threads = True
+        if self.certificate is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(*self.certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
@@ -86,11 +100,12 @@ class Web:
     @property
     def address(self) -> str:
         """The host and port."""
-        return f"127.0.0.1:{self._server.server_port}"
+        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self._server.server_port}"
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         """Answer one request."""
         self.asked.append(request.path)
+        self.authorized.append(request.headers.get("Authorization"))
         path = request.path.partition("?")[0]
         left = self.faults.get(path)
         fault = left.pop(0) if left else None
@@ -101,6 +116,8 @@ class Web:
             self._refuse(request, 401)
         elif isinstance(fault, int):
             self._refuse(request, fault)
+        elif self.redirect is not None:
+            self._refuse(request, 302)
         elif content is None:
             self._refuse(request, 404)
         else:
@@ -113,6 +130,8 @@ class Web:
     def _refuse(self, request: BaseHTTPRequestHandler, status: int) -> None:
         request.send_response(status)
         request.send_header("Content-Length", "0")
+        if status == 302:
+            request.send_header("Location", str(self.redirect))
         if status == 401:
             request.send_header("WWW-Authenticate", 'Basic realm="tests"')
         request.end_headers()
