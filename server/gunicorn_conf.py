@@ -4,6 +4,7 @@ import atexit
 import math
 import os
 import shutil
+import signal
 import ssl
 import sys
 from pathlib import Path
@@ -38,6 +39,8 @@ def remove_status(master: int) -> None:
 
 # However the start or the server ends: Gunicorn's own hook is not called where it gives up.
 atexit.register(remove_metrics_folder, os.getpid())
+# Until Gunicorn listens: the first process of a container would not hear it at all, however long a store hangs.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 with exit_if_refused():
     settings = Settings.from_environ(os.environ)

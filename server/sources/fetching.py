@@ -53,7 +53,7 @@ class Fetch:
         self._kept = isinstance(place, Url) and bool(settings.bundle_digest)
         self._scratch = self._cache.scratch(kept=self._kept)
         self._child: Apart | None = None
-        bounds, target = bounds_of(settings.max_model_bytes), self._scratch
+        bounds, target = bounds_of(settings.max_model_bytes), self._scratch.folder
         seconds, attempts = settings.fetch_timeout, settings.fetch_attempts
         try:
             self._child = Apart(
@@ -70,7 +70,12 @@ class Fetch:
     def wait(self) -> Files:
         """Wait for the bundle; see `finish`."""
         assert self._child is not None, "or it would not have begun"
-        return self._finish(self._child.wait())
+        try:
+            reasons = self._child.wait()
+        except BaseException:  # somebody wants it no more
+            self.close()
+            raise
+        return self._finish(reasons)
 
     def finish(self, status: int) -> Files:
         """Give the bundle's files, and keep them if their digest is set; `status` is the one that `waitpid` gave.
@@ -85,7 +90,7 @@ class Fetch:
         self._child = None
         try:
             raise_gathered(reasons)
-            bundle = self._scratch / BUNDLE
+            bundle = self._scratch.folder / BUNDLE
             files = _read(self._settings, bundle, self._place)
             if self._kept:
                 self._cache.keep(bundle, self._cache.entry(self._place, self._settings.bundle_digest))
@@ -99,7 +104,7 @@ class Fetch:
             with contextlib.suppress(ProcessLookupError, ChildProcessError):  # somebody has waited for it
                 os.kill(self._child.pid, signal.SIGKILL)
                 self._child.outcome(os.waitpid(self._child.pid, 0)[1])
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.close()
 
 
 def begin(settings: Settings, place: Path | Url) -> Files | Fetch:
@@ -112,7 +117,7 @@ def begin(settings: Settings, place: Path | Url) -> Files | Fetch:
     if settings.bundle_digest:
         cache = Cache(settings.bundle_cache)
         entry = cache.entry(place, settings.bundle_digest)
-        if entry.is_dir():
+        if cache.has(entry):
             try:
                 return _read(settings, entry, place)
             except BundleError:  # whatever happened to it there, we fetch it again

@@ -198,6 +198,18 @@ def test_a_reload_does_not_stop_the_master(web: Web) -> None:
         server.err.clear()
 
 
+def test_a_start_can_be_stopped(web: Web, tmp_path: Path) -> None:
+    """Asked to stop while it fetches, a server that does not listen yet ends at once, and leaves nothing behind."""
+    web.faults["/crime-65.tar.gz"] = ["hang"]
+    settings = {"port": free_port(), "bundle": f"http://{web.address}/crime-65.tar.gz", "fetch_timeout": 600}
+    environ = {**environ_with(settings), "TMPDIR": str(tmp_path)}
+    with subprocess.Popen([BIN / "brinery", "serve"], env=environ) as server:
+        eventually(lambda: len(web.asked) == 1, "the fetch")
+        server.terminate()
+        assert server.wait(PATIENCE) == 0
+    assert not list(tmp_path.iterdir())
+
+
 def test_s3(s3: Amazon) -> None:
     """A bundle is served from S3, and after a change there a reload serves the next one."""
     s3.put("crime.tar.gz", archive_of(bundle_files(version=1)))

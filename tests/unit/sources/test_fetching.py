@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from server.bundle import read_files
 from server.errors import BundleError, FetchError
 from server.sources import fetching
-from server.sources.cache import SCRATCH, Cache
+from server.sources.cache import SCRATCH, Cache, Scratch
 from server.sources.fetching import Fetch, begin, read
 from server.urls import Url
 from tests.models import settings
@@ -192,24 +193,48 @@ def test_somebody_elses_folder(store: Store, temporary: Path) -> None:
     folder = temporary / f"brinery-bundles-{os.geteuid()}"
     folder.mkdir(mode=0o700)
     folder.chmod(0o777)
-    with pytest.raises(FetchError, match="others may write to it; name a folder of your own by BRINERY_BUNDLE_CACHE"):
+    entry = Cache(None).entry(URL, pinned().bundle_digest)
+    entry.mkdir()
+    os.mkfifo(entry / "model.pkl")  # who reads it waits for ever
+    with pytest.raises(FetchError, match="others may write to it; name a folder of your own by") as raised:
         read(pinned())
+    assert str(temporary) not in str(raised.value)
     assert store.asked == 0
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["cache", "temporary"])
 def test_what_was_abandoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
-    """What a process that was killed left behind goes after a day."""
+    """What a process that was killed left behind goes; what somebody still fetches, or may have just begun, stays."""
     cache = tmp_path if not kept else tmp_path / "cache"
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     old, new = cache / f"{SCRATCH}old", cache / f"{SCRATCH}new"
     for folder in (old, new):
         folder.mkdir(parents=True)
-    day = time.time() - 100_000
-    os.utime(old, (day, day))
-    shutil.rmtree(Cache(cache).scratch(kept=kept))
+    held = Scratch(cache)
+    (cache / f"{SCRATCH}link").symlink_to(new)
+    for folder in (old, held.folder):
+        os.utime(folder, (0, 0))
+    os.utime(cache / f"{SCRATCH}link", (0, 0), follow_symlinks=False)
+    Cache(cache).scratch(kept=kept).close()
     assert not old.exists()
     assert new.exists()
+    assert held.folder.exists()
+    held.close()
+    held.close()
+    assert not held.folder.exists()
+
+
+def test_interrupted(store: Store, temporary: Path) -> None:
+    """Who breaks off the wait leaves nothing behind."""
+
+    def interrupt() -> None:
+        os.kill(os.getppid(), signal.SIGINT)
+        time.sleep(600)
+
+    store.act = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        read(made())
+    assert not list(temporary.iterdir())
 
 
 def test_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
