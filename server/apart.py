@@ -79,7 +79,8 @@ class Apart:
 
     def outcome(self, status: int) -> Sequence[str]:
         """Give the reasons why the function failed, none if it did not; `status` is the one that `waitpid` gave."""
-        with os.fdopen(self._told, "rb") as told:
+        os.set_blocking(self._told, False)  # what the child has started may still hold the other end
+        with os.fdopen(self._told, "rb", buffering=0) as told:
             text = told.read(MAX_TOLD)
         if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0 and text:
             reasons: list[str] = orjson.loads(text)

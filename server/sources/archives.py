@@ -20,7 +20,8 @@ from server.bundle import MODEL, SKOPS
 from server.errors import FetchError
 
 MAX_ENTRIES: Final = 10_000
-MAX_HEADER: Final = 1_048_576  # bytes that a reader may ask for at once: a header that says it has more is hostile
+MAX_HEADER: Final = 1_048_576  # bytes of what stands before an entry: a header that says it has more is hostile
+MAX_GLOBALS: Final = 100  # of a tar's headers that are for all of its entries, which tarfile keeps and copies
 PIECE: Final = 65_536
 
 GZIP: Final = b"\x1f\x8b"
@@ -52,7 +53,7 @@ def unpack(archive: Path, folder: Path, bounds: Mapping[str, int]) -> Path:
                     _untar(plain, taken)
             else:
                 _untar(file, taken)
-    except FetchError:
+    except (FetchError, MemoryError):
         raise
     except Exception as error:  # a parser's own fault, which somebody may have provoked, is among them
         if isinstance(error, OSError) and error.errno is not None:
@@ -148,18 +149,21 @@ class Readable(Protocol):
 
 
 class _Forward:
-    """A file that is read from its start to its end, bounded in all and at once: tarfile keeps a header of any size.
+    """A file that is read from its start to its end, bounded in all and from one seek, or `go_on`, to the next.
 
-    It goes back over the last block only, so that nothing has to be decompressed twice.
+    tarfile keeps a header of any size, and seeks before each piece of content. It goes back over the last block only,
+    so that nothing has to be decompressed twice.
     """
 
     def __init__(self, file: Readable, most: int) -> None:
         self._file, self._most = file, most
         self._at = self._read = 0  # where the reader is, and how far the file was read
+        self._since = 0  # bytes that were read since
         self._last = b""
 
     def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= MAX_HEADER:
+        self._since += size
+        if size < 0 or self._since > MAX_HEADER:
             _refuse("has a header that is too large")
         again = self._last[len(self._last) - (self._read - self._at) :][:size] if self._at < self._read else b""
         content = again + self._advance(size - len(again)) if len(again) < size else again
@@ -174,8 +178,13 @@ class _Forward:
             raise tarfile.StreamError
         while self._read < offset and self._advance(min(PIECE, offset - self._read)):
             pass
+        self.go_on()
         self._at = min(offset, self._read)
         return self._at
+
+    def go_on(self) -> None:
+        """Begin to count again: what was read so far is kept by nobody."""
+        self._since = 0
 
     def _advance(self, size: int) -> bytes:
         if self._read + size > self._most:
@@ -189,7 +198,7 @@ class _Forward:
 def _untar(file: Readable, taken: Taken) -> None:
     forward = _Forward(file, sum(taken.bounds.values()))
     with tarfile.open(fileobj=forward, mode="r:", errorlevel=2) as tar:  # type: ignore[call-overload]
-        for member in _members(tar):
+        for member in _members(tar, forward):
             plain = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not member.issparse()
             place = taken.entry(member.name, regular=plain, is_folder=member.isdir())
             if place is not None:
@@ -201,13 +210,16 @@ def _untar(file: Readable, taken: Taken) -> None:
         if forward.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             _refuse("is damaged, or cut off")
         while forward.read(PIECE):  # gzip tells at its end whether all of it is what was packed
-            pass
+            forward.go_on()
 
 
-def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+def _members(tar: tarfile.TarFile, forward: _Forward) -> Iterator[tarfile.TarInfo]:
     while (member := tar.next()) is not None:
+        if len(tar.pax_headers) > MAX_GLOBALS:
+            _refuse("has too many headers for all of its entries")
         yield member
         tar.members = []  # type: ignore[attr-defined]  # or it would keep all of them
+        forward.go_on()
 
 
 def _check_directory(file: IO[bytes]) -> None:

@@ -39,7 +39,7 @@ def explaining(url: Url) -> Iterator[None]:
     """Raise whatever is raised inside as a `FetchError`."""
     try:
         yield
-    except FetchError:
+    except (FetchError, MemoryError):
         raise
     except ImportError as error:
         extra = EXTRAS.get(url.scheme, "remote")

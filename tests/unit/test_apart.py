@@ -45,6 +45,22 @@ def test_too_much_to_say() -> None:
     assert outcome(refuse("x" * MAX_TOLD * 4)) == ["The bundle cannot be served."]
 
 
+def test_a_process_that_stays(tmp_path: Path) -> None:
+    """What the child has started and left behind keeps nobody waiting."""
+    note = tmp_path / "pid"
+
+    def leave() -> None:
+        pid = os.fork()
+        if pid == 0:
+            signal.pause()
+        note.write_text(str(pid))
+
+    try:
+        assert outcome(leave) == []
+    finally:
+        os.kill(int(note.read_text()), signal.SIGKILL)
+
+
 def test_other_errors() -> None:
     """An error that nobody foresaw is a reason too."""
     assert outcome(lambda: 1 / 0) == ["The bundle cannot be served: ZeroDivisionError: division by zero."]

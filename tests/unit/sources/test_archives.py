@@ -182,6 +182,31 @@ def test_a_large_header(tmp_path: Path) -> None:
     assert "a header that is too large" in refusal(gzip.compress(tar({}, header)), tmp_path, bounds)
 
 
+def test_a_map_of_holes_without_end(tmp_path: Path) -> None:
+    """A list that tarfile reads into memory before it gives the entry is refused as soon as it is too long."""
+    header = entry("model.pkl", size=4_000_012)
+    header.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9"}
+    archive = header.tobuf(tarfile.PAX_FORMAT) + b"99999999999\n" + b"0\n" * 2_000_000
+    bounds = {**BOUNDS, "model.pkl": 1_000_000_000}
+    assert "a header that is too large" in refusal(gzip.compress(archive, 1), tmp_path, bounds)
+
+
+def test_headers_for_all_entries(tmp_path: Path) -> None:
+    """Those that git writes are none of our business; so many that they fill memory are refused."""
+    header = tarfile.TarInfo.create_pax_global_header({"comment": "of git"})
+    assert unpacked(header + tar(BUNDLE), tmp_path / "git") == BUNDLE
+    many = tarfile.TarInfo.create_pax_global_header({str(number): "" for number in range(101)})
+    assert "too many headers for all" in refusal(many + tar(BUNDLE), tmp_path / "many")
+
+
+@pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS)
+def test_a_large_model(pack: Pack, tmp_path: Path) -> None:
+    """A file of any size within its bound is taken, and any number of small ones is passed by."""
+    large = {**{f"{number}/x": b"" for number in range(3_000)}, "model.pkl": bytes(3_000_000), "lookup.pkl": b"l"}
+    taken = unpacked(pack(large), tmp_path, {**BOUNDS, "model.pkl": 3_000_000, "model.skops": 3_000_000})
+    assert taken == {"model.pkl": large["model.pkl"], "lookup.pkl": b"l"}
+
+
 def test_a_large_directory(tmp_path: Path) -> None:
     """A zip whose directory says that it is large is not read, and neither is one that keeps its size elsewhere."""
     end = struct.Struct("<4s4H2LH")

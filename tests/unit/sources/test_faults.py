@@ -86,3 +86,9 @@ def test_extras(text: str, extra: str) -> None:
     """A library that is missing is named, with the extra that brings it."""
     with pytest.raises(FetchError, match=rf"install brinery\[{extra}\]"), explaining(Url(text)):
         raise ModuleNotFoundError(name="lib")
+
+
+def test_want_of_memory() -> None:
+    """It is no fault of the store's: who runs the process says what it means."""
+    with pytest.raises(MemoryError), explaining(URL):
+        raise MemoryError
