@@ -20,6 +20,7 @@ from typing import Final
 from server.apart import Apart, Task
 from server.bundle import Files, bounds_of, read_files
 from server.errors import BundleError, FetchError, raise_gathered
+from server.manifest import trust_of, verify
 from server.memory import free_memory
 from server.settings import PREFIX, Settings
 from server.sources.archives import unpack
@@ -113,14 +114,23 @@ def begin(settings: Settings, place: Path | Url) -> Files | Fetch:
     Raises `BundleError` for what cannot be used.
     """
     if isinstance(place, Path):
-        return Fetch(settings, place) if place.is_file() else _read(settings, place, place)
+        try:
+            is_archive = place.is_file()
+        except OSError as error:
+            msg = (
+                f"The bundle at {place} cannot be read: {error.strerror}; check who may look into the folders above it."
+            )
+            raise BundleError(msg) from None
+        return Fetch(settings, place) if is_archive else _read(settings, place, place)
     if settings.bundle_digest:
         cache = Cache(settings.bundle_cache)
         entry = cache.entry(place, settings.bundle_digest)
         if cache.has(entry):
             try:
-                return _read(settings, entry, place)
-            except BundleError:  # whatever happened to it there, we fetch it again
+                files = _read(settings, entry, place)
+                verify(files, trust_of(settings))  # which the digest says nothing of
+                return files
+            except BundleError:  # whatever happened to it there, or to its seal since, we fetch it again
                 cache.drop(entry)
     return Fetch(settings, place)
 

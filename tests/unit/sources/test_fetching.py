@@ -107,6 +107,8 @@ def test_no_such_place(tmp_path: Path) -> None:
     """A path that leads nowhere is told."""
     with pytest.raises(BundleError, match="There is no bundle at"):
         read(settings(), tmp_path / "none")
+    with pytest.raises(BundleError, match=r"The bundle at .* cannot be read: |There is no bundle at"):
+        read(settings(), tmp_path / ("x" * 300))
 
 
 def test_an_archive_of_no_bundle(store: Store) -> None:
@@ -165,6 +167,17 @@ def test_the_cache_is_not_trusted(store: Store, tmp_path: Path, damage: str) -> 
     assert read(pinned(bundle_cache=cache)).digest == read_files(PICKLES).digest
     assert store.asked == 2
     assert list(cache.iterdir()) == [entry]
+
+
+def test_a_bundle_that_was_sealed_later(store: Store) -> None:
+    """A seal changes no digest, so an entry without the one that is wanted is fetched again."""
+    sealed = store.archive
+    store.archive = tar_gz({name: (PICKLES / name).read_bytes() for name in NAMES if name != "manifest.json"})
+    assert "manifest.json" not in read(pinned()).proofs
+    store.archive = sealed
+    for _ in range(2):
+        assert "manifest.json" in read(pinned(manifest="required")).proofs
+    assert store.asked == 2
 
 
 def test_two_at_once(store: Store, tmp_path: Path) -> None:
