@@ -219,9 +219,9 @@ def test_no_image_of_what_cannot_be_served(context: Context) -> None:
     assert failed.returncode != 0
     assert "model.pkl" in failed.stdout
     assert "this-ran" not in failed.stdout.replace("echo this-ran", "")
-    failed = context.build("refused", bundle="pickles", model_digest="sha256:0", check=False)
+    failed = context.build("refused", bundle="pickles", model_digest=f"sha256:{'0' * 64}", check=False)
     assert failed.returncode != 0
-    assert "MODEL_DIGEST" in failed.stdout
+    assert f"has the digest {digest_of('pickles')}" in failed.stdout
 
 
 def test_a_hostile_bundle_is_never_ready(plain: str, folder: Path) -> None:
