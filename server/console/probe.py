@@ -7,7 +7,7 @@ import json
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.client import HTTPException, HTTPMessage
 from ipaddress import ip_address
 from pathlib import Path
@@ -45,11 +45,13 @@ def probe(url: str | None, settings: Settings, *, predict: bool = False, key_fil
     try:
         body = document["paths"]["/api/predict"]["post"]["requestBody"]["content"]["application/json"]
         row, schema = body["examples"]["one row"]["value"], document["components"]["schemas"]["Answer"]
+        most = [each["maxItems"] for each in body["schema"]["anyOf"] if each.get("type") == "array"]
     except (KeyError, TypeError):
         msg = f"{server.url}/openapi.json has no example of a prediction; expected the document of a Brinery."
         raise NotReady(msg) from None
-    for request, answers in ((row, _one), ([row, row], _two)):
-        if not all(_fits(each, schema) for each in answers(server.ask("/api/predict", request))):
+    batch = [row] * min([2, *most])
+    for asked, answered in ((row, _one), (batch, _each_of(len(batch)))):
+        if not all(_fits(each, schema) for each in answered(server.ask("/api/predict", asked))):
             msg = f"{server.url}/api/predict answers otherwise than its document says; compare both."
             raise NotReady(msg)
     return f"{server.url} predicts as its document says."
@@ -166,8 +168,8 @@ def _one(answer: object) -> list[object]:
     return [answer]
 
 
-def _two(answer: object) -> list[object]:
-    return answer if isinstance(answer, list) and len(answer) == 2 else [None]
+def _each_of(count: int) -> Callable[[object], list[object]]:
+    return lambda answer: answer if isinstance(answer, list) and len(answer) == count else [None]
 
 
 def _fits(value: Any, schema: Mapping[str, Any]) -> bool:  # noqa: ANN401

@@ -39,6 +39,12 @@ def test_a_server(front: str) -> None:
             assert probe(url, "--predict") == (0, expected)
 
 
+def test_one_row_at_a_time() -> None:
+    """A server that takes batches of one row predicts, too."""
+    with Server(max_rows=1) as server:
+        assert probe(server.url, "--predict") == (0, f"{server.url} predicts as its document says.")
+
+
 def test_tls(tmp_path: Path) -> None:
     """A server of one's own may have a certificate for another name; one at an address may not."""
     authority = Authority(tmp_path)
@@ -99,7 +105,8 @@ def _other() -> Iterator[str]:
 
 def document(schema: object) -> object:
     """Give as much of a document as a probe reads."""
-    body = {"content": {"application/json": {"examples": {"one row": {"value": {"x": 1}}}}}}
+    rows = {"anyOf": [{"type": "object"}, {"type": "array", "maxItems": 100}]}
+    body = {"content": {"application/json": {"schema": rows, "examples": {"one row": {"value": {"x": 1}}}}}}
     return {
         "paths": {"/api/predict": {"post": {"requestBody": body}}},
         "components": {"schemas": {"Answer": schema}},
