@@ -1,5 +1,5 @@
 // The chapter of the request that was just answered.
 
-(async () => { await chapters[pm.info.requestName](first()); })().catch((error) => {
+(async () => { await chapters[pm.info.requestName](await first()); })().catch((error) => {
     pm.test('the checks come to their end', () => { throw error; });
 });

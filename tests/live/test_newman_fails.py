@@ -6,7 +6,7 @@ import pytest
 
 from tests.live import newman
 from tests.live.running import Server, bundle_of
-from tests.live.wrong_server import NOT_TOGETHER, WRONGS, Wrong, WrongServer
+from tests.live.wrong_server import NOT_TOGETHER, WRONGS, Wrong, WrongServer, limits_the_rate
 
 pytestmark = pytest.mark.live
 
@@ -43,6 +43,13 @@ def test_a_server_that_is_wrong_in_one_way(wrong: Wrong, real: Server) -> None:
     assert ran.status == 1
     assert found(wrong, ran.failures), "\n".join(ran.failures)
     assert len(ran.failures) < len(ran.tests) / 2
+
+
+def test_a_rate_is_waited_for(real: Server) -> None:
+    """Where each first attempt to predict exceeds a rate, the collection tries again, and finds nothing wrong."""
+    with WrongServer(real.port, [limits_the_rate()]) as server:
+        ran = newman.run(server.url, cases=NO_TABLE, replicas=2)  # so that counters are not compared: they miss these
+    ran.check()
 
 
 @pytest.mark.slow

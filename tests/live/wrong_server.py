@@ -2,6 +2,7 @@
 
 import http.client
 import http.server
+import itertools
 import json
 import re
 import threading
@@ -333,6 +334,18 @@ def changes_its_mind(asked: Asked, forward: Forward) -> Answered:
     if not asked.predicts() or answer.status != 200 or "X-Request-ID" in asked.headers or _is_batch(answer):
         return answer
     return answer.saying(dict(zip(answer.json, reversed(answer.json.values()), strict=True)))
+
+
+def limits_the_rate() -> Wrong:
+    """Make what refuses every other request for a prediction, beginning with the first, as one that came too soon."""
+    turns = itertools.cycle((True, False))
+
+    def limited(asked: Asked, forward: Forward) -> Answered:
+        if asked.target.startswith("/api/predict") and asked.method == "POST" and next(turns):
+            return Answered(http.HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": "0"}, b"")
+        return forward(asked)
+
+    return limited
 
 
 # What each is, and by which test and message the collection must find it, at the crime model.
