@@ -44,6 +44,7 @@ def test_the_curl_has_what_the_server_wants() -> None:
     """Credentials and TLS are in the command where the release has them."""
     assert ' -H "X-API-Key: $KEY" http:' in notes({"auth": {"scopes": ["predict"], "apiKeys": [KEY]}})
     assert " --insecure https:" in notes(CASES["tls"])
+    assert " --cert client.crt --key client.key https:" in notes(CASES["tls-for-clients-with-certificates"])
     assert "service/crime-65 8000:443" in notes(CASES["tls"])
 
 
@@ -53,5 +54,8 @@ def test_what_was_not_made_is_said() -> None:
     for kind in ("ServiceMonitor", "PrometheusRule", "HTTPRoute"):
         assert f"this cluster has no {kind} (" in said
     assert "this cluster has no" not in notes({})
-    assert "`helm test` only asks whether the release is ready" in notes(CASES["keys-of-ones-own"])
-    assert "`helm test` only asks" not in notes(CASES["keys"])
+    unable = notes(CASES["keys-of-ones-own"])
+    assert "` asks whether the release is ready" in unable
+    assert "To predict, `helm test` needs a key" in unable
+    assert "` predicts in the cluster" in notes(CASES["keys"])
+    assert "helm test" not in notes(CASES["tls-for-clients-with-certificates"])
