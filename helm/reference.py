@@ -19,7 +19,7 @@ from server.settings import PREFIX, Option, options
 CHART: Final = Path(__file__).parent / "brinery"
 VALUES: Final = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
 
-# The settings that other values make: `settings` and `env` do not take them.
+# The settings that other values make: `settings` does not take them.
 OF_OTHER_VALUES: Final = {
     "API_KEYS": "auth.apiKeys",
     "API_KEYS_FILE": "auth",
@@ -98,12 +98,6 @@ def schema() -> str:
         "properties": {
             name: {**_values_of(option), "description": option.sentence} for name, option in _settings().items()
         },
-    }
-    names = [f"{PREFIX}{name}" for name in sorted(_settings().keys() | {"API_KEYS"})]
-    properties["env"]["items"]["properties"]["name"] = {
-        "type": "string",
-        "minLength": 1,
-        "anyOf": [{"not": {"pattern": f"^{PREFIX}"}}, {"enum": names}],
     }
     for value in values():
         node = document

@@ -37,8 +37,11 @@ WRONG: Mapping[str, tuple[Mapping[str, Any], str]] = {
         {"settings": {"ACCESS_LOG": "no"}},
         "at '/settings/ACCESS_LOG': got string, want boolean",
     ),
-    "a-variable-of-the-chart": ({"env": [{"name": "BRINERY_PORT", "value": "1"}]}, "at '/env/0/name': 'anyOf' failed"),
-    "a-misspelt-variable": ({"env": [{"name": "BRINERY_LOGLEVEL", "value": "x"}]}, "at '/env/0/name': 'anyOf' failed"),
+    "a-repository-with-its-tag": ({"image": {"repository": "crime:65"}}, "at '/image/repository': 'crime:65' does not"),
+    "slower-than-is-measured": (
+        {"metrics": {"prometheusRule": {"slowSeconds": 30}}},
+        "at '/metrics/prometheusRule/slowSeconds': exclusiveMaximum: got 30, want 30",
+    ),
     "a-version-that-lost-its-zero": (
         {"model": {"version": 1.1}},
         "at '/model/version': got number, want",
@@ -134,6 +137,25 @@ TOGETHER: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "both-budgets": (
         {"podDisruptionBudget": {"minAvailable": 1}},
         'podDisruptionBudget takes either minAvailable or maxUnavailable; set one, and the other to "".',
+    ),
+    "a-setting-as-a-variable": (
+        {"env": [{"name": "BRINERY_PORT", "value": "1"}]},
+        "env sets BRINERY_PORT, but Brinery's settings are made by the values, most of them by settings; set it there.",
+    ),
+    "a-budget-that-keeps-every-pod": (
+        {"replicaCount": 1, "podDisruptionBudget": {"minAvailable": 1, "maxUnavailable": ""}},
+        (
+            "podDisruptionBudget.minAvailable is 1, but the number of pods may be 1, so that no node could be "
+            "emptied; lower the one or raise the other."
+        ),
+    ),
+    "metrics-by-tls-of-nobody": (
+        {"tls": {"secretName": "crime-tls"}, "metrics": {"serviceMonitor": {"enabled": True}}},
+        (
+            "tls.secretName makes the pods speak TLS, and their certificate does not hold the addresses that "
+            "Prometheus asks; say in metrics.serviceMonitor.tlsConfig whose name and authority it has, as serverName "
+            "and ca."
+        ),
     ),
     "a-route-without-a-gateway": (
         {"httpRoute": {"enabled": True}},

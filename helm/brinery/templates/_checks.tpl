@@ -39,9 +39,18 @@
 {{- fail "autoscaling.enabled has nothing to scale by; set autoscaling.cpu or autoscaling.pods." -}}
 {{- end -}}
 {{- end -}}
+{{- range $v.env -}}
+{{- if hasPrefix "BRINERY_" .name -}}
+{{- fail (printf "env sets %s, but Brinery's settings are made by the values, most of them by settings; set it there." .name) -}}
+{{- end -}}
+{{- end -}}
 {{- if $v.podDisruptionBudget.enabled -}}
 {{- if eq (eq (toString $v.podDisruptionBudget.minAvailable) "") (eq (toString $v.podDisruptionBudget.maxUnavailable) "") -}}
 {{- fail "podDisruptionBudget takes either minAvailable or maxUnavailable; set one, and the other to \"\"." -}}
+{{- end -}}
+{{- $pods := int64 (ternary $v.autoscaling.minReplicas $v.replicaCount $v.autoscaling.enabled) -}}
+{{- if and (not (kindIs "string" $v.podDisruptionBudget.minAvailable)) $pods (ge (int64 $v.podDisruptionBudget.minAvailable) $pods) -}}
+{{- fail (printf "podDisruptionBudget.minAvailable is %d, but the number of pods may be %d, so that no node could be emptied; lower the one or raise the other." (int64 $v.podDisruptionBudget.minAvailable) $pods) -}}
 {{- end -}}
 {{- end -}}
 {{- if and $v.httpRoute.enabled (not $v.httpRoute.parentRefs) -}}
@@ -52,5 +61,8 @@
 {{- end -}}
 {{- if and $v.metrics.serviceMonitor.enabled (has "metrics" $v.auth.scopes) (not $v.metrics.serviceMonitor.keySecret.name) -}}
 {{- fail "auth.scopes protects the metrics, so Prometheus needs a key; name its secret in metrics.serviceMonitor.keySecret." -}}
+{{- end -}}
+{{- if and $v.metrics.serviceMonitor.enabled $v.tls.secretName (not $v.metrics.serviceMonitor.tlsConfig) -}}
+{{- fail "tls.secretName makes the pods speak TLS, and their certificate does not hold the addresses that Prometheus asks; say in metrics.serviceMonitor.tlsConfig whose name and authority it has, as serverName and ca." -}}
 {{- end -}}
 {{- end -}}
