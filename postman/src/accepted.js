@@ -83,7 +83,18 @@ chapters['a batch'] = async (answer) => {
     await test('the rows together, in detail', { target: DETAIL, body: rows }, (got) => {
         const answers = checkOk(got, DETAILED_BATCH);
         expect(got, answers, 'the answers').to.have.lengthOf(rows.length);
-        answers.forEach((row, place) => checkDetail(got, row, place));
+        answers.forEach((row, place) => {
+            checkDetail(got, row, place);
+            const numbers = row.probabilities || row.values;
+            if (numbers) { checkClose(got, numbers, alone[place], `the answer of row ${place} alone`); }
+        });
+    });
+    await test('the rows together, leniently', { body: rows, headers: LENIENT }, (got) => {
+        const results = checkOk(got, RESULTS);
+        expect(got, results, 'the results').to.have.lengthOf(rows.length);
+        results.forEach(({ result }, place) => {
+            checkClose(got, result, alone[place], `the answer of row ${place} alone`);
+        });
     });
     const backwards = [...rows].reverse();
     await test('the rows together, the other way round', { body: backwards }, (got) => {

@@ -159,6 +159,24 @@ def turns_batches_round(asked: Asked, forward: Forward) -> Answered:
     return answer.saying(answer.json[::-1]) if several else answer
 
 
+def turns_details_round(asked: Asked, forward: Forward) -> Answered:
+    """Gives longer batches in detail the numbers of other rows."""
+    answer = forward(asked)
+    if "detail=full" not in asked.target or not _is_batch(answer):
+        return answer
+    turned = zip(answer.json, answer.json[::-1], strict=True)
+    return answer.saying([row | {"probabilities": other["probabilities"]} for row, other in turned])
+
+
+def turns_results_round(asked: Asked, forward: Forward) -> Answered:
+    """Gives longer lenient batches the results of other rows, where all are good."""
+    answer = forward(asked)
+    several = "Prefer" in asked.headers and _is_batch(answer) and len(answer.json) > 2
+    if not several or any(row["status"] != 200 for row in answer.json):
+        return answer
+    return answer.saying(answer.json[::-1])
+
+
 def loses_a_row(asked: Asked, forward: Forward) -> Answered:
     """Leaves the last answer of a batch out, where there is more detail."""
     answer = forward(asked)
@@ -352,6 +370,8 @@ def limits_the_rate() -> Wrong:
 WRONGS: Mapping[Wrong, str] = {
     sums_to_more_than_one: r"one row / one object gives one object / .*sum of the probabilities: expected 1\.(1|09)",
     turns_batches_round: r"a batch / the 20 rows together, in their order / .*the answer of row \d+ alone",
+    turns_details_round: r"a batch / the rows together, in detail / .*the answer of row \d+ alone",
+    turns_results_round: r"a batch / the rows together, leniently / .*the answer of row \d+ alone",
     loses_a_row: r"a batch / the rows together, in detail / .*the answers: expected .* length of 20 but got 19",
     fails_on_unknown_fields: r"every field wrong / an unknown field is judged as published / .*status: expected 500",
     quotes_its_caller: r"each field in turn / month: some text is refused / .*quotes the value of its caller",
