@@ -42,7 +42,7 @@ def test_the_curl_predicts(server: Server, values: Mapping[str, Any]) -> None:
 
 def test_the_curl_has_what_the_server_wants() -> None:
     """Credentials and TLS are in the command where the release has them."""
-    assert ' -H "X-API-Key: $KEY" http:' in notes({"auth": {"scopes": ["predict"], "apiKeys": [KEY]}})
+    assert ' -H "Authorization: Bearer $KEY" http:' in notes({"auth": {"scopes": ["predict"], "apiKeys": [KEY]}})
     assert " --insecure https:" in notes(CASES["tls"])
     assert " --cert client.crt --key client.key https:" in notes(CASES["tls-for-clients-with-certificates"])
     assert "service/crime-65 8000:443" in notes(CASES["tls"])
