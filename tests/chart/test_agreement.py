@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from server.settings import PREFIX, Settings, options
-from tests.chart.cases import CASES
+from server.urls import SCHEMES
+from tests.chart.cases import CASES, EGRESS
 from tests.chart.rendering import CHART, ROOT, render
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
@@ -56,6 +57,14 @@ def test_the_settings_are_those_of_the_server() -> None:
 def test_the_server_starts_with_what_the_chart_sets(case: str) -> None:
     """What the chart sets makes sense to the server together, too."""
     Settings.from_environ({name: text for name, text in render(CASES[case]).environ.items() if name.startswith(PREFIX)})
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_place_can_be_named(scheme: str) -> None:
+    """The chart takes an address of each kind that the server fetches from."""
+    url = f"{scheme}:/crime/1" if scheme == "models" else f"{scheme}://store/crime"
+    objects = render({"bundle": {"url": url}, "networkPolicy": {"egress": EGRESS}})
+    assert objects.environ["BRINERY_BUNDLE"] == url
 
 
 def test_versions_agree() -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kubernetes_validate import utils
 
-from tests.chart.cases import CASES, KEY, PEM
+from tests.chart.cases import CASES, EGRESS, KEY, PEM
 from tests.chart.rendering import CHART, Objects, render
 
 WRITABLE = {"/tmp", "/dev/shm"}  # noqa: S108  # of the pod
@@ -218,6 +218,15 @@ def test_a_bundle_is_mounted_where_the_server_looks() -> None:
     fetched = render(CASES["a-fetched-bundle"]).environ
     assert fetched["BRINERY_BUNDLE"] == "s3://models/crime-65.tar.gz"
     assert fetched["BRINERY_BUNDLE_DIGEST"] == "sha256:" + "1" * 64
+
+
+def test_an_address_can_hold_a_password_of_a_secret() -> None:
+    """Variables of one's own come before the address of the bundle: Kubernetes puts only those into it."""
+    given = {"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "store", "key": "password"}}}
+    url = "https://reader:$(PASSWORD)@store.example.com/crime.tar.gz"
+    values = {"env": [given], "bundle": {"url": url}, "networkPolicy": {"egress": EGRESS}}
+    first, second, *_ = render(values).container["env"]
+    assert (first, second) == (given, {"name": "BRINERY_BUNDLE", "value": url})
 
 
 def test_signatures_are_wanted_where_keys_are_given() -> None:
