@@ -45,6 +45,7 @@ def test_a_server_that_is_wrong_in_one_way(wrong: Wrong, real: Server) -> None:
     assert len(ran.failures) < len(ran.tests) / 2
 
 
+@pytest.mark.slow
 def test_a_rate_is_waited_for(real: Server) -> None:
     """Where each first attempt to predict exceeds a rate, the collection tries again, and finds nothing wrong."""
     with WrongServer(real.port, [limits_the_rate()]) as server:
