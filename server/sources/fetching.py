@@ -23,11 +23,11 @@ from server.errors import BundleError, FetchError, raise_gathered
 from server.manifest import trust_of, verify
 from server.memory import free_memory
 from server.settings import PREFIX, Settings
-from server.sources.archives import unpack
+from server.sources.archives import is_archive, unpack
 from server.sources.attempts import attempted
 from server.sources.cache import Cache
 from server.sources.faults import explaining
-from server.urls import Url, without_ending
+from server.urls import ENDINGS, Url, without_ending
 
 PATIENCE: Final = 20.0  # seconds at most that a connection, or the next bytes, may take
 LEAST_MEMORY: Final = 2 * 1024**3  # of address space, of which threads reserve much more than they use
@@ -115,13 +115,13 @@ def begin(settings: Settings, place: Path | Url) -> Files | Fetch:
     """
     if isinstance(place, Path):
         try:
-            is_archive = place.is_file()
+            packed = place.is_file() and (place.name.lower().endswith(ENDINGS) or is_archive(place))
         except OSError as error:
             msg = (
                 f"The bundle at {place} cannot be read: {error.strerror}; check who may look into the folders above it."
             )
             raise BundleError(msg) from None
-        return Fetch(settings, place) if is_archive else _read(settings, place, place)
+        return Fetch(settings, place) if packed else _read(settings, place, place)
     if settings.bundle_digest:
         cache = Cache(settings.bundle_cache)
         entry = cache.entry(place, settings.bundle_digest)

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.errors import FetchError
-from server.sources.archives import MAX_ENTRIES, unpack
+from server.sources.archives import unpack
+from server.sources.taken import MAX_ENTRIES
 from tests.unit.sources.packing import BOUNDS, PACKERS, Pack, entry, gnu_tar, stored, tar, tar_gz, zip_entry, zipped
 
 MODEL = {"model.pkl": b"m" * 3_000}
