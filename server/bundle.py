@@ -5,6 +5,7 @@ What is unpickled goes through `server.gate`; see docs/security.md.
 
 import hashlib
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -161,8 +162,12 @@ def bounds_of(max_model_bytes: int) -> Mapping[str, int]:
 def _read(folder: Path, name: str, most: int) -> bytes | None:
     """Read a file of at most so many bytes; None if there is none."""
     try:
-        with (folder / name).open("rb") as file:
-            size = os.fstat(file.fileno()).st_size  # to read more than that at once would ask for memory as large
+        with open(folder / name, "rb", opener=_open_at_once) as file:  # a path's own takes no opener
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                msg = f"{name} is no regular file; put the file itself there."
+                raise BundleError(msg)
+            size = status.st_size  # to read more than that at once would ask for memory as large
             content = file.read(size + 1) if size <= most else None
     except FileNotFoundError:
         return None
@@ -176,6 +181,11 @@ def _read(folder: Path, name: str, most: int) -> bytes | None:
         msg = f"{name} grew while it was read; put it there in one step, whole, and try again."
         raise BundleError(msg)
     return content
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file; a named pipe does not wait for who writes to it, or we would wait for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def named_globals(files: Files, allowed: frozenset[str], max_model_bytes: int) -> Mapping[str, list[str]]:

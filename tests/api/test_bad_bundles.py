@@ -3,6 +3,7 @@
 import gzip
 import json
 import lzma
+import os
 import pickle
 import shutil
 import time
@@ -130,6 +131,13 @@ def test_a_folder_instead_of_a_file(tmp_path: Path) -> None:
     write(tmp_path, model=None)
     (tmp_path / "model.pkl").mkdir()
     assert "model.pkl cannot be read: Is a directory" in str(refusal(tmp_path))
+
+
+def test_a_pipe_instead_of_a_file(tmp_path: Path) -> None:
+    """Nobody waits for what will be written to it."""
+    write(tmp_path, model=None)
+    os.mkfifo(tmp_path / "model.pkl")
+    assert "model.pkl is no regular file" in str(refusal(tmp_path))
 
 
 METADATA: dict[str, tuple[bytes | dict[str, Any], str]] = {

@@ -224,6 +224,7 @@ def test_s3(s3: Amazon) -> None:
         assert server.request("GET", "/api/health/ready").headers["X-Model-Version"] == "2"
 
 
+@pytest.mark.slow
 def test_a_prefix_of_s3(s3: Amazon) -> None:
     """The objects below a prefix are a bundle too; what is not there is told."""
     for name, content in {**bundle_files(), "README.md": b"x", "sub/model.pkl": b"x"}.items():
@@ -278,6 +279,7 @@ def test_a_registry(web: Web, form: str) -> None:
     assert checked(f"oci://{web.address}/team/crime:65")[-1] == "It can be served."
 
 
+@pytest.mark.slow
 def test_a_registry_that_lies(web: Web) -> None:
     """A layer that is not what its digest says is refused, and so is what is not there."""
     web.push("crime", "65", bundle_files())
@@ -289,6 +291,7 @@ def test_a_registry_that_lies(web: Web) -> None:
     assert "There is nothing at" in line
 
 
+@pytest.mark.slow
 def test_a_registrys_own_digest(web: Web) -> None:
     """An artifact can be named by the digest of its manifest, to which it is held; a manifest without end is left."""
     web.push("crime", "65", bundle_files())
@@ -307,6 +310,7 @@ def test_a_registrys_own_digest(web: Web) -> None:
     assert "a host with neither a dot nor a port" in line
 
 
+@pytest.mark.slow
 def test_a_redirect(web: Web, tmp_path: Path) -> None:
     """A redirect is followed, but not to an address without TLS from one that has it; nor do credentials follow."""
     authority = Authority(tmp_path)
