@@ -6,6 +6,7 @@ The master loads a model that will serve only after a child process has tried it
 import contextlib
 import dataclasses
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -190,7 +191,8 @@ class Supervisor:
 
     def _refused(self, error: Exception) -> None:
         """Say why there is no bundle to try; without its place, since /api/info says it to callers."""
-        self._failed(str(error).replace(str(self._settings.bundle), f"{PREFIX}BUNDLE"))
+        place = rf"(?<!\S){re.escape(str(self._settings.bundle))}(?!\w)"  # which may be a mere dot
+        self._failed(re.sub(place, f"{PREFIX}BUNDLE", str(error)))
 
     def _tried(self, status: int) -> None:
         """Serve what was tried, the same bytes, if it can be served."""
