@@ -41,7 +41,7 @@ TOP: Final = """# The chart of Brinery
 One release serves one version of a model; releases of several versions run side by side. How to install, upgrade, roll
 back, split and mirror requests, and what to do on each alert, says [operations](../../docs/operations.md#kubernetes).
 
-    helm install crime-65 helm/brinery --set image.repository=registry.example.com/crime --set image.tag=65 \\
+    helm install crime-65 helm/brinery --set image.repository=registry.example.com/crime --set-string image.tag=65 \\
         --set model.name=crime --set-string model.version=65
 
 Kubernetes 1.20 or newer. Objects of the Gateway API and of the Prometheus operator are made only where the cluster

@@ -22,7 +22,12 @@ CASES: Final[Mapping[str, Mapping[str, Any]]] = {
     "one-pod": {"replicaCount": 1, "podDisruptionBudget": {"enabled": False}},
     "no-pods": {"replicaCount": 0},
     "a-model": {"model": {"name": "crime (UK), 2026", "version": "65 β"}, "image": {"digest": "sha256:" + "0" * 64}},
-    "numbers-as-texts": {"model": {"version": 20260101, "name": "65"}, "podAnnotations": {"a/b": "true"}},
+    "numbers-as-texts": {
+        "image": {"tag": 20260101},
+        "model": {"version": 20260101, "name": "65"},
+        "bundle": {"volume": {"persistentVolumeClaim": {"claimName": "models"}}, "subPath": 20260101},
+        "podAnnotations": {"a/b": "true"},
+    },
     "settings": {"settings": {"MAX_BODY_BYTES": 268435456, "LOG_LEVEL": "debug", "ACCESS_LOG": False, "DEADLINE": 2.5}},
     "a-fetched-bundle": {
         "bundle": {"url": "s3://models/crime-65.tar.gz", "digest": "sha256:" + "1" * 64},

@@ -154,6 +154,14 @@ def test_labels_name_the_model() -> None:
     assert render(CASES["numbers-as-texts"]).pod["metadata"]["labels"]["brinery/model-version"] == "20260101"
 
 
+def test_numbers_can_be_names() -> None:
+    """A tag, or a folder of a volume, that is a whole number is written as it was, nought too."""
+    container = render(CASES["numbers-as-texts"]).container
+    assert container["image"] == "brinery:20260101"
+    assert [each["subPath"] for each in container["volumeMounts"] if "subPath" in each] == ["20260101"]
+    assert render({"image": {"tag": 0}}).container["image"] == "brinery:0"
+
+
 @settings(max_examples=60)
 @given(name=st.from_regex(RELEASE, fullmatch=True).filter(lambda name: len(name) <= 53))
 def test_names_are_those_of_services(name: str) -> None:

@@ -46,6 +46,7 @@ WRONG: Mapping[str, tuple[Mapping[str, Any], str]] = {
         {"model": {"version": 1.1}},
         "at '/model/version': got number, want",
     ),
+    "a-tag-that-lost-its-zero": ({"image": {"tag": 65.1}}, "at '/image/tag': got number, want"),
     "root": ({"user": 0}, "at '/user': minimum: got 0, want 1"),
     "a-digest-of-something-else": (
         {"bundle": {"digest": "md5:1"}},

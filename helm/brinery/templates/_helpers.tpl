@@ -60,7 +60,7 @@ helm.sh/chart: {{ include "brinery.label" (printf "%s-%s" .Chart.Name .Chart.Ver
 {{- end -}}
 
 {{- define "brinery.image" -}}
-{{- .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- .Values.image.repository }}:{{ include "brinery.text" .Values.image.tag | default .Chart.AppVersion }}
 {{- with .Values.image.digest }}@{{ . }}{{ end }}
 {{- end -}}
 
