@@ -24,7 +24,7 @@ OF_OTHER_VALUES: Final = {
     "API_KEYS": "auth.apiKeys",
     "API_KEYS_FILE": "auth",
     "AUTH": "auth.scopes",
-    "BUNDLE": "bundle.path or bundle.url",
+    "BUNDLE": "bundle.path, bundle.url or bundle.urlSecret",
     "BUNDLE_DIGEST": "bundle.digest",
     "GRACEFUL_TIMEOUT": "drain.gracefulTimeoutSeconds",
     "HOST": "nothing: the container listens on all addresses",

@@ -37,6 +37,10 @@ CASES: Final[Mapping[str, Mapping[str, Any]]] = {
         "serviceAccount": {"annotations": {"example.com/role": "reader"}},
         "tmp": {"sizeLimit": "8Gi", "medium": "Memory"},
     },
+    "a-bundle-at-a-secret-address": {
+        "bundle": {"urlSecret": {"name": "store", "key": "address"}},
+        "networkPolicy": {"egress": EGRESS},
+    },
     "a-mounted-bundle": {
         "bundle": {
             "volume": {"persistentVolumeClaim": {"claimName": "models", "readOnly": True}},

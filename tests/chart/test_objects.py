@@ -237,6 +237,16 @@ def test_an_address_can_hold_a_password_of_a_secret() -> None:
     assert (first, second) == (given, {"name": "BRINERY_BUNDLE", "value": url})
 
 
+def test_an_address_can_be_a_secret() -> None:
+    """The address of the bundle comes from a Secret that is named, and its way out has to be said as any other's."""
+    values = CASES["a-bundle-at-a-secret-address"]
+    (address,) = (each for each in render(values).container["env"] if each["name"] == "BRINERY_BUNDLE")
+    assert address["valueFrom"] == {"secretKeyRef": {"name": "store", "key": "address"}}
+    assert "value" not in address
+    with pytest.raises(helm.HelmRenderError, match="say in networkPolicy"):
+        render({"bundle": values["bundle"]})
+
+
 def test_signatures_are_wanted_where_keys_are_given() -> None:
     """Trusted keys make signatures a must, unless a setting says otherwise."""
     signed = render(CASES["signed"])

@@ -78,13 +78,30 @@ WRONG: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "no-margin": ({"drain": {"marginSeconds": 0}}, "at '/drain/marginSeconds': minimum: got 0, want 1"),
 }
 
+FOR_ALL_TO_SEE = (
+    "bundle.url holds a password or a signature, which everybody could read who may see the Deployment; put the "
+    "address into a Secret, and name it in bundle.urlSecret."
+)
+
 # What values cannot be together, with the chart's own sentences.
 TOGETHER: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "fetched-and-mounted": (
         {"bundle": {"url": "s3://a/b", "volume": {"emptyDir": {}}}, "networkPolicy": {"egress": EGRESS}},
         (
-            "bundle.url and bundle.volume are both set, but a bundle is either fetched or mounted; leave one of "
-            "them empty."
+            "bundle.volume is set, and so is bundle.url or bundle.urlSecret, but a bundle is either fetched or "
+            "mounted; leave one of them empty."
+        ),
+    ),
+    "an-address-twice": (
+        {"bundle": {"url": "s3://a/b", "urlSecret": {"name": "store"}}, "networkPolicy": {"egress": EGRESS}},
+        "bundle.url and bundle.urlSecret.name are both set; keep the address in one of them.",
+    ),
+    "a-password-for-all-to-see": ({"bundle": {"url": "https://reader:secret@store/crime"}}, FOR_ALL_TO_SEE),
+    "a-folder-of-no-volume": (
+        {"bundle": {"subPath": "crime-65"}},
+        (
+            "bundle.subPath is a folder of bundle.volume, which is empty; set the volume, or bundle.path for a folder "
+            "of the image."
         ),
     ),
     "trusted-keys-twice": (
@@ -193,6 +210,43 @@ def test_what_makes_no_sense_together_is_refused(values: Mapping[str, Any], said
     with pytest.raises(helm.HelmRenderError) as refusal:
         render(values)
     assert str(refusal.value).endswith(f": {said}")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://reader:secret@store/crime.tar.gz",
+        "https://token@store/crime.tar.gz",
+        "s3://key:se@cret@bucket/crime",
+        "https://store/crime?se=2026&sig=abc%3D",
+        "https://store/crime?X-Amz-Expires=60&X-Amz-Signature=abc",
+        "https://store/$(NAME)?access_token=abc",
+    ],
+)
+def test_an_address_that_is_a_secret_is_refused(url: str) -> None:
+    """No password and no signature stands in an object that is no Secret."""
+    with pytest.raises(helm.HelmRenderError) as refusal:
+        render({"bundle": {"url": url}, "networkPolicy": {"egress": EGRESS}})
+    assert str(refusal.value).endswith(f": {FOR_ALL_TO_SEE}")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://reader:$(PASSWORD)@store/crime.tar.gz",
+        "https://$(TOKEN)@store/crime.tar.gz",
+        "https://store:8443/a@b/crime:65",
+        "https://store/crime?sv=1&sig=$(SIGNATURE)",
+        "https://store/crime?versionId=3&design=new",
+        "abfss://container@account.dfs.core.windows.net/crime-65/",
+        "oci://registry:5000/models/crime@sha256:00",
+        "models:/crime@champion",
+    ],
+)
+def test_an_address_that_is_none_is_not(url: str) -> None:
+    """What names a place, and what Kubernetes takes from a variable, may be read by everybody."""
+    environ = render({"bundle": {"url": url}, "networkPolicy": {"egress": EGRESS}}).environ
+    assert environ["BRINERY_BUNDLE"] == url
 
 
 def test_every_refusal_is_tried() -> None:

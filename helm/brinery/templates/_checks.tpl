@@ -2,12 +2,23 @@
 {{- define "brinery.checks" -}}
 {{- $v := .Values -}}
 {{- $jwks := toString ($v.settings.JWT_JWKS | default "") -}}
-{{- $fetched := or (and $v.bundle.url (not (hasPrefix "file:" $v.bundle.url))) (hasPrefix "https://" $jwks) -}}
+{{- $fetched := or (and $v.bundle.url (not (hasPrefix "file:" $v.bundle.url))) $v.bundle.urlSecret.name (hasPrefix "https://" $jwks) -}}
+{{- /* What of the address is in everybody's sight: $(NAME) is not, it comes from env. */ -}}
+{{- $shown := regexReplaceAll "\\$\\([A-Za-z_][A-Za-z0-9_]*\\)" $v.bundle.url "" -}}
 {{- $trusted := 0 -}}
 {{- range (list $v.bundle.trustedKeys.pem $v.bundle.trustedKeys.existingConfigMap $v.bundle.trustedKeys.existingSecret) }}{{ if . }}{{ $trusted = add1 $trusted }}{{ end }}{{ end -}}
 {{- $startSeconds := mul $v.probes.startup.periodSeconds $v.probes.startup.failureThreshold -}}
-{{- if and $v.bundle.url $v.bundle.volume -}}
-{{- fail "bundle.url and bundle.volume are both set, but a bundle is either fetched or mounted; leave one of them empty." -}}
+{{- if and (or $v.bundle.url $v.bundle.urlSecret.name) $v.bundle.volume -}}
+{{- fail "bundle.volume is set, and so is bundle.url or bundle.urlSecret, but a bundle is either fetched or mounted; leave one of them empty." -}}
+{{- end -}}
+{{- if and $v.bundle.url $v.bundle.urlSecret.name -}}
+{{- fail "bundle.url and bundle.urlSecret.name are both set; keep the address in one of them." -}}
+{{- end -}}
+{{- if or (regexMatch "^(https?://[^:/?#]+|[a-z0-9]+://[^/?#]*:[^/?#]+)@" $shown) (regexMatch "(?i)[?&](sig|[^=&]*(signature|token|secret|password|key))=[^&]" $shown) -}}
+{{- fail "bundle.url holds a password or a signature, which everybody could read who may see the Deployment; put the address into a Secret, and name it in bundle.urlSecret." -}}
+{{- end -}}
+{{- if and (ne (toString $v.bundle.subPath) "") (not $v.bundle.volume) -}}
+{{- fail "bundle.subPath is a folder of bundle.volume, which is empty; set the volume, or bundle.path for a folder of the image." -}}
 {{- end -}}
 {{- if gt $trusted 1 -}}
 {{- fail "bundle.trustedKeys has more than one source of keys; give one of pem, existingConfigMap and existingSecret." -}}
