@@ -43,9 +43,18 @@ class Cluster:
 
     def install(self, values: Mapping[str, Any], name: str = "crime-65", namespace: str = "models") -> Objects:
         """Give the objects that an install would make, but for those of `helm test`."""
-        with helm.Config(kube_apiserver=self.url, namespace=namespace, qps=1000, burst_limit=1000) as config:
-            release = config.install(CHART, name, dict(values), dry_run="server")
+        release = self._tried(values, name, namespace)
         return Objects(each for each in yaml.safe_load_all(release["manifest"]) if each)
+
+    def notes(self, values: Mapping[str, Any], name: str = "crime-65", namespace: str = "models") -> str:
+        """Give what Helm would print after an install."""
+        said: str = self._tried(values, name, namespace)["notes"]
+        return said
+
+    def _tried(self, values: Mapping[str, Any], name: str, namespace: str) -> Mapping[str, Any]:
+        with helm.Config(kube_apiserver=self.url, namespace=namespace, qps=1000, burst_limit=1000) as config:
+            release: Mapping[str, Any] = config.install(CHART, name, dict(values), dry_run="server")
+        return release
 
 
 @contextlib.contextmanager
