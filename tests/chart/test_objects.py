@@ -124,6 +124,13 @@ def test_pods_are_hardened(values: Mapping[str, Any]) -> None:
 
 
 @each_case
+def test_pods_say_why_they_ended(values: Mapping[str, Any]) -> None:
+    """Where Kubernetes shows why a container ended stands what it wrote last: the sentence of its refusal."""
+    for pod in pods(render(values)):
+        assert [each["terminationMessagePolicy"] for each in pod["containers"]] == ["FallbackToLogsOnError"]
+
+
+@each_case
 def test_labels_select_the_pods_that_serve(values: Mapping[str, Any]) -> None:
     """Service, Deployment and policies select the pods that serve, not the test's, by labels that never change."""
     objects = render(values)

@@ -193,6 +193,8 @@ def test_bad_bundle(release: Callable[[str], Release]) -> None:
         (bad,) = set(crime.pods()) - before
         assert crime.pods()[bad] is False
         assert "brinery: model.pkl" in crime.kubectl("logs", bad, "--previous")
+        ended = "jsonpath={.status.containerStatuses[0].lastState.terminated.message}"
+        assert "brinery: model.pkl" in crime.kubectl("get", "pod", bad, "--output", ended)
         crime.rollback()
     assert set(kept.versions) == set(new.versions) == {"1"}
     eventually(lambda: set(crime.pods()) == before, "the bad pod to go", SECONDS)
@@ -220,9 +222,11 @@ def test_a_fetched_bundle(release: Callable[[str], Release], tmp_path: Path) -> 
     said = run(BIN / "brinery", "check", bundle_of("crime"))
     (digest,) = re.findall(r"digest +(\S+)", said)
     egress = {"egress": [{"to": [{"ipBlock": {"cidr": f"{address}/32"}}]}]}
-    bundle = {"url": f"http://{address}:{port}/crime.tar.gz", "digest": digest}
-    values = tagged("plain", {"replicaCount": 1, "networkPolicy": egress, "bundle": bundle})
     crime = release("crime")
+    url = f"http://reader:password@{address}:{port}/crime.tar.gz"
+    crime.kubectl("create", "secret", "generic", "store", f"--from-literal=url={url}")
+    bundle = {"urlSecret": {"name": "store"}, "digest": digest}
+    values = tagged("plain", {"replicaCount": 1, "networkPolicy": egress, "bundle": bundle})
     with store:
         crime.install(values)
         before = set(crime.pods())
