@@ -74,7 +74,10 @@ def test_scripts(sample: str) -> None:
 
 
 def test_both_do_the_same() -> None:
-    """The two ask for the same of make, brinery, docker and helm, in the same order."""
-    commands = [re.findall(r"^(?:\S*/)?((?:make|brinery|docker|helm) \S+)", of(name), re.MULTILINE) for name in CHECKS]
+    """The two ask for the same of make, brinery, docker, helm and kubectl, in the same order."""
+    commands = [
+        re.findall(r"^(?:\S*/)?((?:make|brinery|docker|helm|kubectl) \S+)", of(name), re.MULTILINE) for name in CHECKS
+    ]
     github, azure = ([each for each in found if each != "docker login"] for found in commands)
     assert github == azure
+    assert github[-3:] == ["helm upgrade", "kubectl rollout", "helm test"]  # Helm's own wait may return before
