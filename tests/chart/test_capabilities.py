@@ -80,9 +80,10 @@ def test_a_canary_shares_the_route(new: Cluster) -> None:
     """Requests under the shared path go to both releases by weight, without the path, whatever their own is."""
     route = new.install(CASES["canary"])["HTTPRoute"]["spec"]
     assert route["parentRefs"] == GATEWAY["parentRefs"]
-    exact, *prefixes = route["rules"]
-    assert exact["matches"] == [{"path": {"type": "Exact", "value": "/crime/"}}]
-    assert exact["filters"][0]["urlRewrite"] == {"path": {"type": "ReplaceFullPath", "replaceFullPath": "/"}}
+    bare, slash, *prefixes = route["rules"]
+    for exact, path in ((bare, "/crime"), (slash, "/crime/")):
+        assert exact["matches"] == [{"path": {"type": "Exact", "value": path}}]
+        assert exact["filters"][0]["urlRewrite"] == {"path": {"type": "ReplaceFullPath", "replaceFullPath": "/"}}
     assert [rule["matches"][0]["path"]["value"] for rule in prefixes] == [
         "/crime/api",
         "/crime/openapi.json",

@@ -311,6 +311,7 @@ def test_ingress_publishes_the_path_and_no_metrics() -> None:
     assert [rule["host"] for rule in rules] == ["models.example.com", "*.models.example.com"]
     paths = [(path["path"], path["pathType"]) for path in rules[0]["http"]["paths"]]
     assert paths == [
+        ("/crime-65", "Exact"),
         ("/crime-65/", "Exact"),
         ("/crime-65/api", "Prefix"),
         ("/crime-65/openapi.json", "Prefix"),

@@ -116,6 +116,20 @@ httpGet:
 {{ toYaml .times }}
 {{- end -}}
 
+{{/*
+What is published below a path: (dict "root" $ "prefix" "/crime-65"). The page, where it is not everything, is exactly
+its path, with a slash at the end and without; `target` is what the server calls it.
+*/}}
+{{- define "brinery.published" -}}
+{{- range .root.Values.publish }}
+{{- $exact := and (eq . "/") (gt (len $.root.Values.publish) 1) }}
+{{- if and $exact $.prefix }}
+- {path: {{ $.prefix | quote }}, exact: true, target: "/"}
+{{- end }}
+- {path: {{ printf "%s%s" $.prefix . | quote }}, exact: {{ $exact }}, target: {{ . | quote }}}
+{{- end }}
+{{- end -}}
+
 {{/* Whether the cluster has a kind: (dict "root" $ "api" "group/version" "kind" "Kind"); empty if not. */}}
 {{- define "brinery.has" -}}
 {{- if or (.root.Capabilities.APIVersions.Has .api) (.root.Capabilities.APIVersions.Has (printf "%s/%s" .api .kind)) }}yes{{ end -}}
