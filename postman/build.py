@@ -29,7 +29,8 @@ VARIABLES = {
     "tolerance": ("1e-12", "How far the answer for a row may differ, alone and in a batch."),
     "skip": ("", "Names of requests to leave out, separated by semicolons, where something is not published."),
 }
-SKIP = """\
+BEFORE = """\
+pm.variables.set('api-host', pm.variables.get('api-host').trim().replace(/\\/+$/, ''));
 const skipped = (pm.variables.get('skip') || '').split(';').map((name) => name.trim());
 if (skipped.includes(pm.info.requestName)) { pm.execution.skipRequest(); }
 """
@@ -120,7 +121,7 @@ def collection() -> str:
     written = {
         "info": {"name": "Brinery", "description": DESCRIPTION, "schema": SCHEMA},
         "auth": {"type": "bearer", "bearer": [{"key": "token", "value": "{{api-key}}", "type": "string"}]},
-        "event": [script("prerequest", SKIP), script("test", sources)],
+        "event": [script("prerequest", BEFORE), script("test", sources)],
         "variable": variables,
         "item": list(folders()),
     }

@@ -1,6 +1,6 @@
 // The deployment: how it is asked, and what it has published of itself so far.
 
-const host = pm.variables.get('api-host').replace(/\/+$/, '');
+const host = pm.variables.get('api-host'); // the script before each request took slashes off its end
 const PREDICT = '/api/predict';
 const JSON_TYPE = { 'Content-Type': 'application/json' };
 const OWN_HEADERS = ['Content-Type', 'Prefer', 'X-Request-ID']; // those of the collection's own requests
@@ -65,6 +65,33 @@ function answerOf(response, { method, target, body, id }) {
     };
 }
 
+/** Why nothing that is asked further could be answered, and what to do; '' where that is not so. No answer is undefined. */
+function hopeless(answer) {
+    const place = 'api-host, which `make newman` takes from HOST=';
+    if (!/^https?:\/\/./i.test(host)) { return `${host} is no address with http:// or https://; set ${place}.`; }
+    if (!answer) { return `Nobody answers at ${host}; start the server, or set ${place}, to where it is.`; }
+    const { status } = answer;
+    if (status === 401 || status === 403) {
+        return `${host} answers with ${status}: set api-key, which \`make newman\` takes from KEY=, to a key that is known `
+            + 'there, for the scopes predict, info and metrics.';
+    }
+    if (pm.info.requestName === 'OpenAPI' && !describesUs(answer)) {
+        return `${host} answers GET /openapi.json with ${status}, and with nothing that describes a deployment of Brinery; `
+            + `set ${place}, to one, with its path where it has one.`;
+    }
+    if (pm.info.requestName !== 'OpenAPI' && !recall('document')) {
+        return 'The request OpenAPI was left out, of whose answer all others are made; run it, too.';
+    }
+    return '';
+}
+
+function describesUs(answer) {
+    try {
+        const { openapi, paths, components } = answer.json();
+        return answer.status === 200 && openapi.startsWith('3.1.') && PREDICT in paths && 'schemas' in components;
+    } catch { return false; }
+}
+
 /** After how many seconds a request that exceeded a rate may be sent again; undefined where it did not, or that is long. */
 function waitFor(response) {
     const seconds = Number(response.headers.get('Retry-After') || 1);
@@ -74,7 +101,7 @@ function waitFor(response) {
 /** The answer to the request of this script's own item, which is sent again where it exceeded a rate. */
 async function first() {
     const { method, url, headers } = pm.request;
-    const target = url.toString().slice(pm.variables.get('api-host').length) || '/';
+    const target = url.toString().slice(host.length) || '/';
     const body = pm.request.body ? pm.request.body.raw : undefined;
     count(method, target, pm.response.code);
     const wait = waitFor(pm.response);
