@@ -54,15 +54,18 @@ NEWMAN := postman/node_modules/.bin/newman
 
 .PHONY: newman
 newman: ## Test the deployment at HOST (http://127.0.0.1:8000), with KEY= if it wants one; ARGS= goes to Newman
+	@case $(call quoted,$(HOST)) in '' | http://?* | https://?*) ;; *) \
+		echo HOST is $(call quoted,$(HOST)). 'Expected an address with http:// or https://, such as HOST=http://127.0.0.1:8000.' >&2; \
+		exit 1 ;; esac
 	@sh tests/tools.sh newman
 	@test -x $(NEWMAN) || { echo "Newman is not installed: install Node.js with npm, then try again." >&2; exit 1; }
 	@$(NEWMAN) run postman/brinery.postman_collection.json \
 		--environment postman/brinery.postman_environment.json \
-		--env-var api-host=$(call quoted,$(or $(HOST),http://127.0.0.1:8000)) \
-		$(if $(KEY),--env-var api-key=$(call quoted,$(KEY))) \
+		$(if $(HOST),--env-var api-host=$(call quoted,$(HOST))) $(if $(KEY),--env-var api-key=$(call quoted,$(KEY))) \
 		--reporters cli,junit,htmlextra --reporter-cli-no-success-assertions \
 		--reporter-junit-export $(REPORTS)/newman.xml \
-		--reporter-htmlextra-export $(REPORTS)/newman.html --reporter-htmlextra-skipHeaders Authorization $(ARGS)
+		--reporter-htmlextra-export $(REPORTS)/newman.html --reporter-htmlextra-template postman/report.hbs \
+		--reporter-htmlextra-browserTitle Brinery $(ARGS)
 
 .PHONY: collection
 collection: $(BIN)/python ## Write the Postman collection again, from postman/src and the table of cases

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -73,9 +74,26 @@ def test_the_collection_of_one_model(name: str, serving: Callable[[str], Server]
     assert ("one row", "it is answered") in ran.tests
 
 
+def test_slashes_at_the_end_of_the_address(crime: Server) -> None:
+    """An address may end with a slash."""
+    newman.run(f"{crime.url}//", "--folder", "What is served").check()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8742", "http://", "ftp://127.0.0.1"])
+def test_make_newman_wants_an_address(host: str) -> None:
+    """`make newman` asks nobody before HOST has a scheme, and says so."""
+    command = ["make", "-C", str(REPOSITORY), "newman", f"HOST={host}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert f"HOST is {host}. Expected an address with http:// or https://" in done.stderr
+    assert done.returncode != 0
+
+
 @pytest.mark.slow
 def test_make_newman() -> None:
-    """`make newman` writes both reports; a key stands in neither, and its exit status is Newman's."""
+    """`make newman` writes both reports; a key stands in neither, and its exit status is Newman's.
+
+    The page names the deployment, and loads nothing, for clusters and their testers may have no network.
+    """
     newman.need()
     reports = newman.POSTMAN / "reports"
     given: dict[str, Any] = {"auth": "predict,info,metrics", "api_keys": ENTRY}
@@ -86,8 +104,12 @@ def test_make_newman() -> None:
         written = good.stdout + (reports / "newman.xml").read_text() + (reports / "newman.html").read_text()
         assert "alcalinity_of_ash: missing is refused" in written
         assert KEY not in written
+        page = (reports / "newman.html").read_text()
+        assert f"<code>{server.url}</code>" in page
+        assert not re.search(r"<(script|link|img|iframe)|@import|url\(", page)
         bad = subprocess.run(command, capture_output=True, text=True, check=False)
         assert bad.returncode != 0
+        assert "the deployment can be tested" in (reports / "newman.html").read_text()
 
 
 FRAME = pd.DataFrame(
