@@ -28,8 +28,11 @@ MAX_OPERATIONS_OF_DATA: Final = 1_000_000
 class Gate:
     """What one file may hold, and the words in which it is refused."""
 
-    def __init__(self, file: str, allowed: Allowed, max_operations: int, remedy: str) -> None:
+    def __init__(
+        self, file: str, allowed: Allowed, max_operations: int, remedy: str, *, of_scripts: str | None = None
+    ) -> None:
         self._file, self._allowed, self._max_operations, self._remedy = file, allowed, max_operations, remedy
+        self._of_scripts = of_scripts
 
     def judge(self, content: bytes) -> Judgement:
         """Go through the file without doing anything that it says; see `refuse`."""
@@ -38,6 +41,8 @@ class Gate:
     def refuse(self, judgement: Judgement) -> None:
         """Raise `BundleError` if the file holds anything that it must not."""
         if judgement.refused:
+            if self._of_scripts and (own := [name for name in judgement.refused if name.startswith("__main__.")]):
+                raise BundleError(f"{self._file} names {shown(own[0])}, {self._of_scripts}")
             names = [shown(name) for name in judgement.refused]
             some = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
             verb, them = ("is", "it") if len(names) == 1 else ("are", "them")
@@ -82,7 +87,12 @@ class Gate:
 def gate_of_model(file: str, extra: frozenset[str] = frozenset()) -> Gate:
     """Make the gate of a model; `extra` are exact globals that the operator trusts."""
     remedy = "what a model may hold; if you trust {them}, add {them} to BRINERY_ALLOWED_GLOBALS."
-    return Gate(file, allowed_in_model(extra), MAX_OPERATIONS_OF_MODEL, remedy)
+    # No setting helps: another process has another __main__.
+    of_scripts = (
+        "which was defined in the script that wrote the file, and can be imported by no other program; move it to a "
+        "module of a package that is installed beside Brinery, import it from there, and export the model again."
+    )
+    return Gate(file, allowed_in_model(extra), MAX_OPERATIONS_OF_MODEL, remedy, of_scripts=of_scripts)
 
 
 def gate_of_data(file: str) -> Gate:

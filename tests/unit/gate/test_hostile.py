@@ -62,10 +62,17 @@ def test_hostile_files(tmp_path: Path, canary: Path, name: str, file: str) -> No
             "add it to BRINERY_ALLOWED_GLOBALS.",
             id="one that is no name",
         ),
+        pytest.param(
+            b"ca\nf\nc__main__\nScaler\n.",
+            "model.pkl names __main__.Scaler, which was defined in the script that wrote the file, and can be imported "
+            "by no other program; move it to a module of a package that is installed beside Brinery, import it from "
+            "there, and export the model again.",
+            id="one of a script",
+        ),
     ],
 )
 def test_what_is_told_of_a_model(content: bytes, message: str) -> None:
-    """The globals are named, and the setting that would allow them."""
+    """The globals are named, and the setting that would allow them; for those of a script there is none."""
     assert refusal(gate_of_model("model.pkl"), content) == message
 
 
