@@ -66,9 +66,16 @@ def _metrics_folder(given: str | None) -> str:
 
     Raises `SettingError` for a folder that cannot be made or emptied.
     """
-    try:
-        if not given:
+    if not given:
+        try:
             return tempfile.mkdtemp(prefix=METRICS_FOLDER_PREFIX)
+        except OSError as error:
+            msg = (
+                f"There is no folder for temporary files, in which workers add up their metrics ({error.strerror}); "
+                "mount one at /tmp that we may write to (a tmpfs will do), or name one by TMPDIR."
+            )
+            raise SettingError(msg) from None
+    try:
         folder = Path(given)
         folder.mkdir(parents=True, exist_ok=True)
         for file in folder.iterdir():
@@ -77,7 +84,7 @@ def _metrics_folder(given: str | None) -> str:
     except OSError as error:
         msg = (
             f"PROMETHEUS_MULTIPROC_DIR is {given!r}, where workers cannot add up their metrics ({error.strerror}); "
-            "expected a folder that we may write to, or nothing and a writable folder for temporary files."
+            "expected a folder that we may write to."
         )
         raise SettingError(msg) from None
     return given

@@ -75,6 +75,22 @@ def test_folder_of_the_operator(environ: dict[str, Any], monkeypatch: pytest.Mon
     assert environ["PROMETHEUS_MULTIPROC_DIR"] == str(folder)
 
 
+def test_no_folder(environ: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where nothing can be written, the folder that is missing is told: the given one, or that for temporary files."""
+
+    def refuse(**_: Any) -> str:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    with pytest.raises(SettingError, match=r"temporary files, .* \(Read-only file system\); mount one at /tmp"):
+        run()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "file"))
+    with pytest.raises(SettingError, match=r"PROMETHEUS_MULTIPROC_DIR is '.*/file', where workers cannot add up"):
+        run()
+    assert environ == {}
+
+
 def test_bad_setting(environ: dict[str, Any]) -> None:
     """A bad option stops us before anything starts."""
     with pytest.raises(SettingError, match="BRINERY_PORT is 'x'"):
