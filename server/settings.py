@@ -273,9 +273,10 @@ class Settings:
                 tokens and not (self.jwt_issuer and self.jwt_audience),
                 "#JWT_JWKS alone would accept tokens that were made for others: set #JWT_ISSUER and #JWT_AUDIENCE",
             ),
+            (self.tls_certificate and not self.tls_key, "#TLS_CERTIFICATE is of no use without its key: set #TLS_KEY"),
             (
-                (self.tls_certificate is None) != (self.tls_key is None),
-                "#TLS_CERTIFICATE needs #TLS_KEY, which needs it",
+                self.tls_key and not self.tls_certificate,
+                "#TLS_KEY is of no use without its certificate: set #TLS_CERTIFICATE",
             ),
             (
                 self.manifest == "signed" and not self.trusted_keys,

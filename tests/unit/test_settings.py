@@ -148,8 +148,8 @@ TOGETHER: dict[str, dict[str, str]] = {
     "BRINERY_RATE_LIMIT is": {"RATE_LIMIT": "1/s"},
     "tokens that were made for others": {"AUTH": "predict", "JWT_JWKS": "keys", "JWT_ISSUER": "i"},
     "made for others": {"AUTH": "predict", "JWT_JWKS": "keys", "JWT_AUDIENCE": "a"},
-    "BRINERY_TLS_CERTIFICATE needs BRINERY_TLS_KEY": {"TLS_CERTIFICATE": "a"},
-    "BRINERY_TLS_KEY, which needs it": {"TLS_KEY": "a"},
+    "set BRINERY_TLS_KEY": {"TLS_CERTIFICATE": "a"},
+    "set BRINERY_TLS_CERTIFICATE": {"TLS_KEY": "a"},
     "BRINERY_TLS_CLIENT_CA needs": {"TLS_CLIENT_CA": "a"},
 }
 
