@@ -6,8 +6,8 @@ The lookup decides where there is one; the metadata refines it; what neither say
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -16,18 +16,11 @@ from server.introspection import Column
 from server.parameter import MAX_DOUBLE, MAX_SAFE_INTEGER, REFUSED, Absent, Code, Kind, Label, Parameter, Scalar
 
 # The keywords of JSON Schema that a fragment in metadata.json may have.
-KEYWORDS: Final = (
-    "type",
-    "minimum",
-    "maximum",
-    "multipleOf",
-    "minLength",
-    "maxLength",
-    "description",
-    "examples",
-    "default",
-)
+BOUNDS: Final = ("minimum", "maximum", "multipleOf", "minLength", "maxLength")
+KEYWORDS: Final = ("type", *BOUNDS, "description", "examples", "default")
 TYPES: Final = {"number": Kind.NUMBER, "integer": Kind.INTEGER, "boolean": Kind.BOOLEAN, "string": Kind.TEXT}
+
+Wrong: TypeAlias = Callable[[str], None]  # takes what is wrong with a parameter, in words that go on from its name
 
 
 def make_parameters(
@@ -232,102 +225,117 @@ def _refined(parameter: Parameter, fragment: Mapping[str, Any], *, guessed: bool
 
     `guessed` says that a number is one only for want of a lookup: then the metadata may say otherwise.
     """
+    reasons: list[str] = []
+
+    def wrong(what: str) -> None:
+        reasons.append(f"metadata.json's parameter {parameter.name!r} {what}.")
+
     for keyword in fragment:
         if keyword not in KEYWORDS:
-            raise _wrong(parameter, f"has the keyword {keyword!r}; these are understood: {', '.join(KEYWORDS)}")
-    kind, nullable = _kind(parameter, fragment, guessed=guessed)
+            wrong(f"has the keyword {keyword!r}; these are understood: {', '.join(KEYWORDS)}")
+    if not isinstance(fragment.get("description", ""), str):
+        wrong("has a `description` that is no text")
+    read = _kind(parameter, fragment, wrong, guessed=guessed)
+    kind, nullable = read or (parameter.kind, parameter.nullable)
     changes: dict[str, Any] = {"kind": kind, "nullable": nullable, "description": fragment.get("description", "")}
-    if not isinstance(changes["description"], str):
-        raise _wrong(parameter, "has a `description` that is no text")
     if kind in (Kind.NUMBER, Kind.INTEGER):
-        changes |= _number_bounds(parameter, kind, fragment)
+        changes |= _number_bounds(kind, fragment, wrong)
     elif kind is Kind.TEXT:
-        changes |= _lengths(parameter, fragment)
-    for keyword in fragment.keys() & {"minimum", "maximum", "multipleOf", "minLength", "maxLength"}:
-        if _snake(keyword) not in changes:
-            raise _wrong(parameter, f"has `{keyword}`, which does not go with a {kind}")
-    parameter = dataclasses.replace(parameter, **changes)
-    return _with_values(parameter, fragment)
+        changes |= _lengths(fragment, wrong)
+    if read is not None:  # what goes with a type that is wrong can only be guessed
+        for keyword in BOUNDS:
+            if keyword in fragment and _snake(keyword) not in changes:
+                wrong(f"has `{keyword}`, which does not go with a {kind}")
+        parameter = _with_values(dataclasses.replace(parameter, **changes), fragment, wrong)
+        if not reasons and parameter.encoder()(parameter.example()) is REFUSED:
+            wrong(f"must be {parameter.expectation()}, which no value is")
+    raise_gathered(reasons)
+    return parameter
 
 
-def _with_values(parameter: Parameter, fragment: Mapping[str, Any]) -> Parameter:
+def _with_values(parameter: Parameter, fragment: Mapping[str, Any], wrong: Wrong) -> Parameter:
     """Add the default and the examples, each of which the parameter itself must accept."""
     encode = parameter.encoder()
     examples = fragment.get("examples", [])
     if not isinstance(examples, list):
-        raise _wrong(parameter, "has `examples` that are no array")
+        wrong("has `examples` that are no array")
+        examples = []
     default: Scalar | Absent = fragment.get("default", parameter.default)
     for keyword, values in (("examples", examples), ("default", [default] if "default" in fragment else [])):
         for value in values:
             if encode(value) is REFUSED:
-                raise _wrong(parameter, f"has {value!r} in `{keyword}`, but it must be {parameter.expectation()}")
-    parameter = dataclasses.replace(parameter, default=default, examples=tuple(examples))
-    if encode(parameter.example()) is REFUSED:
-        raise _wrong(parameter, f"must be {parameter.expectation()}, which no value is")
-    return parameter
+                wrong(f"has {value!r} in `{keyword}`, but it must be {parameter.expectation()}")
+    return dataclasses.replace(parameter, default=default, examples=tuple(examples))
 
 
-def _kind(parameter: Parameter, fragment: Mapping[str, Any], *, guessed: bool) -> tuple[Kind, bool]:
-    """Read `type`: a name, or an array of a name and "null"."""
+def _kind(
+    parameter: Parameter, fragment: Mapping[str, Any], wrong: Wrong, *, guessed: bool
+) -> tuple[Kind, bool] | None:
+    """Read `type`, a name or an array of a name and "null", and whether null is accepted; None if it is wrong."""
     if "type" not in fragment:
         return parameter.kind, parameter.nullable
     names = fragment["type"] if isinstance(fragment["type"], list) else [fragment["type"]]
     others = [name for name in names if name != "null"]
     if not others or len(others) > 1 or not all(isinstance(name, str) for name in names):
-        raise _wrong(
-            parameter, f'has the type {fragment["type"]!r}; expected one type, and "null" beside it if need be'
-        )
+        wrong(f'has the type {fragment["type"]!r}; expected one type, and "null" beside it if need be')
+        return None
     kind = TYPES.get(others[0])
-    if parameter.kind is Kind.CATEGORY and kind is not None:
+    if kind is None:
+        wrong(f"has the type {others[0]!r}, which does not exist; these are understood: {', '.join(TYPES)}")
+        return None
+    if parameter.kind is Kind.CATEGORY:
         kind = Kind.CATEGORY  # the labels say more than their type
     allowed = {parameter.kind}
     if parameter.kind is Kind.NUMBER:
         allowed |= {Kind.INTEGER, *((Kind.BOOLEAN, Kind.TEXT) if guessed else ())}
-    if kind is None or kind not in allowed:
-        raise _wrong(parameter, f"has the type {others[0]!r}, but the model says that it is a {parameter.kind}")
+    if kind not in allowed:
+        wrong(f"has the type {others[0]!r}, but the model says that it is a {parameter.kind}")
+        return None
     return kind, "null" in names or (parameter.nullable and parameter.kind is Kind.CATEGORY)
 
 
-def _number_bounds(parameter: Parameter, kind: Kind, fragment: Mapping[str, Any]) -> dict[str, Any]:
+def _number_bounds(kind: Kind, fragment: Mapping[str, Any], wrong: Wrong) -> dict[str, Any]:
     limit = MAX_SAFE_INTEGER if kind is Kind.INTEGER else MAX_DOUBLE
-    bounds: dict[str, Any] = {"minimum": -limit, "maximum": limit, "multiple_of": None}
+    widest: dict[str, Any] = {"minimum": -limit, "maximum": limit, "multiple_of": None}
+    bounds = dict(widest)
     for keyword in ("minimum", "maximum"):
-        value = fragment.get(keyword)
-        if value is None and keyword not in fragment:
+        if keyword not in fragment:
             continue
+        value = fragment[keyword]
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise _wrong(parameter, f"has a `{keyword}` that is no number")
+            wrong(f"has a `{keyword}` that is no number")
+            continue
         bounds[keyword] = max(-limit, min(limit, value))
         if kind is Kind.INTEGER:
             bounds[keyword] = math.ceil(value) if keyword == "minimum" else math.floor(value)
             bounds[keyword] = max(-limit, min(limit, bounds[keyword]))
     if bounds["minimum"] > bounds["maximum"]:
-        raise _wrong(parameter, "has a `minimum` above its `maximum`")
+        wrong("has a `minimum` above its `maximum`")
+        bounds = dict(widest)
     step = fragment.get("multipleOf")
     if step is not None:
         if isinstance(step, float) and step.is_integer():
             step = int(step)
         if isinstance(step, bool) or not isinstance(step, int) or not 1 <= step <= MAX_SAFE_INTEGER:
-            raise _wrong(parameter, "has a `multipleOf` that is no positive integer")
+            wrong("has a `multipleOf` that is no positive integer")
+            step = None
         bounds["multiple_of"] = step
     return bounds
 
 
-def _lengths(parameter: Parameter, fragment: Mapping[str, Any]) -> dict[str, Any]:
+def _lengths(fragment: Mapping[str, Any], wrong: Wrong) -> dict[str, Any]:
     lengths: dict[str, Any] = {}
     for keyword in ("minLength", "maxLength"):
         value = fragment.get(keyword)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-            raise _wrong(parameter, f"has a `{keyword}` that is no length")
+            wrong(f"has a `{keyword}` that is no length")
+            value = None
         lengths[_snake(keyword)] = value
     if None not in lengths.values() and lengths["min_length"] > lengths["max_length"]:
-        raise _wrong(parameter, "has a `minLength` above its `maxLength`")
+        wrong("has a `minLength` above its `maxLength`")
+        lengths = dict.fromkeys(lengths)
     return lengths
 
 
 def _snake(keyword: str) -> str:
     return {"multipleOf": "multiple_of", "minLength": "min_length", "maxLength": "max_length"}.get(keyword, keyword)
-
-
-def _wrong(parameter: Parameter, what: str) -> BundleError:
-    return BundleError(f"metadata.json's parameter {parameter.name!r} {what}.")

@@ -233,11 +233,11 @@ def test_fragment(entry: object, fragment: dict[str, Any], expected: dict[str, A
         pytest.param(0, {"type": "null"}, "has the type 'null'; expected one type", id="null alone"),
         pytest.param(0, {"type": ["number", "string"]}, "expected one type", id="two types"),
         pytest.param(0, {"type": [{}]}, "expected one type", id="type is an object"),
-        pytest.param(0, {"type": "float"}, "has the type 'float', but the model says that it is a number", id="odd"),
+        pytest.param(0, {"type": "float"}, "has the type 'float', which does not exist; these are", id="odd"),
         pytest.param(0, {"type": "string"}, "has the type 'string', but the model says that it is a number", id="text"),
         pytest.param("", {"type": "number"}, "but the model says that it is a text", id="number for a text"),
         pytest.param(False, {"type": "integer"}, "but the model says that it is a boolean", id="integer for a boolean"),
-        pytest.param({"x": 1}, {"type": "array"}, "but the model says that it is a category", id="array"),
+        pytest.param({"x": 1}, {"type": "array"}, "has the type 'array', which does not exist", id="array"),
         pytest.param(0, {"description": 5}, "has a `description` that is no text", id="description"),
         pytest.param(0, {"minimum": "0"}, "has a `minimum` that is no number", id="minimum"),
         pytest.param(0, {"maximum": True}, "has a `maximum` that is no number", id="maximum"),
@@ -294,6 +294,30 @@ def test_all_reasons_together() -> None:
     with pytest.raises(BundleError) as raised:
         make_parameters({"a": 1, "b": 2}, None, NUMBERS, by_name=True)
     assert len(raised.value.reasons) == 2
+
+
+@pytest.mark.parametrize(
+    ("fragment", "expected"),
+    [
+        pytest.param(
+            {"maximun": 5, "minimum": "0", "maximum": 5, "description": 1, "examples": [99, 3, 98], "default": 6},
+            ["the keyword 'maximun'", "`description`", "`minimum`", "99 in `ex", "98 in `ex", "6 in `default`"],
+            id="each alone",
+        ),
+        pytest.param({"type": "integr", "minLength": 1, "minimum": "0", "examples": ["x"]}, ["'integr'", "`minimum`"],
+                     id="nothing is told of what goes with another type"),
+        pytest.param({"minimum": 2, "maximum": 1, "multipleOf": 0, "examples": [5]}, ["above its", "`multipleOf`"],
+                     id="nothing is told of values where the bounds are at fault"),
+    ],
+)  # fmt: skip
+def test_all_reasons_of_a_parameter_together(fragment: dict[str, Any], expected: list[str]) -> None:
+    """All that is wrong with one parameter is told together, and nothing that is only a consequence."""
+    with pytest.raises(BundleError) as raised:
+        one(0, fragment)
+    assert len(raised.value.reasons) == len(expected)
+    for reason, part in zip(raised.value.reasons, expected, strict=True):
+        assert reason.startswith("metadata.json's parameter 'a' has ")
+        assert part in reason
 
 
 @pytest.mark.parametrize(
