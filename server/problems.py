@@ -139,6 +139,8 @@ def _anchor(error: Exception, kind: ProblemType) -> str:
     """Give the anchor of the one thing that is wrong with the fields, or of the kind where they differ."""
     if isinstance(error, InvalidInput):
         codes = {each.code for each in error.errors}
+        if any(each.pointer.startswith("?") for each in error.errors):  # a query has no labels, and no fields
+            return kind.slug
         if len(codes) == 1 and len(error.errors) == error.count:
             return FIELD_CODES[codes.pop()]
     return kind.slug

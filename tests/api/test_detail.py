@@ -82,8 +82,9 @@ def test_labels_cannot_collide_with_members() -> None:
 
 @pytest.mark.parametrize("query", ["detail=", "detail=FULL", "detail=full&detail=full", "detail=brief", "detail"])
 def test_unknown_details_are_refused(crime: Client, query: str) -> None:
-    """Any other value of `detail` is refused, and the pointer names the query's parameter."""
+    """Any other value of `detail` is refused; the pointer names the query's parameter, and the type no label."""
     document = problem(post(crime, "not even JSON", f"/api/predict?{query}"), 422)
+    assert document["type"] == "docs/errors.md#invalid-input"
     assert document["errors"] == [
         {
             "pointer": "?detail",
