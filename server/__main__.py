@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Write manifest.json, which says what the bundle's files are, and golden.json, which says what the "
         "estimator answers. A server verifies both before it serves.",
     )
-    seal.add_argument("bundle", metavar="BUNDLE", type=Path, help="the folder with model.pkl")
+    seal.add_argument("bundle", metavar="BUNDLE", type=_folder, help="the folder with model.pkl")
     golden = seal.add_mutually_exclusive_group()
     golden.add_argument("--golden", metavar="ROWS_FILE", help="requests to answer: a file of JSON, JSON Lines or CSV")
     golden.add_argument(
@@ -167,6 +167,14 @@ def _place(text: str) -> Path | Url:
     except ValueError:
         msg = f"{shown(text)!r} is not {PLACE.expects}".replace("`", "")
         raise argparse.ArgumentTypeError(msg) from None
+
+
+def _folder(text: str) -> Path:
+    place = _place(text)
+    if not isinstance(place, Path) or not place.is_dir():
+        msg = f"{shown(text)!r} is no folder of this machine; seal writes into the bundle, and takes its folder"
+        raise argparse.ArgumentTypeError(msg)
+    return place
 
 
 def _rows(text: str) -> int:

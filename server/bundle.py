@@ -137,8 +137,8 @@ def read_files(folder: Path, *, max_model_bytes: int = MAX_MODEL_BYTES) -> Files
     """Read the files of the bundle in `folder`; raise `BundleError` where one cannot be read, or has to be there."""
     if not folder.is_dir():
         msg = (
-            f"There is no bundle at {folder}: expected a folder with a {MODEL}, or an archive of one; set "
-            "BRINERY_BUNDLE to it."
+            f"There is no bundle at {folder}: expected a folder with a {MODEL}, or an archive of one; name one (the "
+            "server takes it from BRINERY_BUNDLE)."
         )
         raise BundleError(msg)
     bounds = bounds_of(max_model_bytes)

@@ -234,6 +234,25 @@ def test_predict_what_cannot_be_read(arguments: tuple[str | Path, ...], text: st
     assert says in line
 
 
+@pytest.mark.parametrize("verb", ["check", "postman", "requirements"])
+def test_no_bundle(verb: str) -> None:
+    """A bundle that is not there is missed by its name; the setting is told as what it is, the server's."""
+    [line] = refused(verb, "/no/such/bundle")
+    assert "no bundle at /no/such/bundle: expected a folder with a model.pkl" in line
+    assert "name one (the server takes it from BRINERY_BUNDLE)" in line
+
+
+@pytest.mark.parametrize(
+    "bundle", ["https://me:secret@models.example/crime.tar.gz", "/no/such/folder", str(Path(__file__))]
+)
+def test_seal_wants_a_folder(bundle: str) -> None:
+    """What cannot be written into is not sealed, and no password of an address is repeated."""
+    done = subprocess.run([BIN / "brinery", "seal", bundle], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "is no folder of this machine; seal writes into the bundle, and takes its folder" in done.stderr
+    assert "secret" not in done.stderr
+
+
 @dataclass
 class LongJob:
     """A `brinery predict` that goes on for as long as it is fed."""
