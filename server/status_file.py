@@ -17,12 +17,16 @@ from server.errors import FileError
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A server's master: its process id, whether it reloads, how many reloads have ended, and why the last failed."""
+    """A server's master: its process id, whether it reloads, how many reloads have ended, and why the last failed.
+
+    `digest` is that of the bundle which it serves.
+    """
 
     pid: int
     reloading: bool = False
     reloads: int = 0
     failure: str | None = None
+    digest: str = ""
 
 
 class StatusFile:

@@ -48,6 +48,7 @@ class Supervisor:
         self._settings, self._log = application.settings, application.log
         self._status_file = StatusFile(self._settings.port)
         self._common: Common = application.common
+        self._digest = application.model.identity.digest
         self._stop, self._spawn = arbiter.handle_term, arbiter.spawn_worker
         self._until: float | None = None  # when to stop
         self._crashes = Crashes(self._settings.max_crashes)
@@ -209,6 +210,7 @@ class Supervisor:
         except Exception as error:  # nothing may end the master: the model before goes on
             self._failed(str(error) if isinstance(error, StartError) else one_line(error))
             return
+        self._digest = files.digest
         del tried, files  # the workers would inherit them
         settle(afresh=True)
         self._retiring = set(self._arbiter.WORKERS)
@@ -257,6 +259,7 @@ class Supervisor:
             reloading=self._asked or self._fetch is not None or self._trial is not None or old_serve,
             reloads=self._record.reloads_succeeded + self._record.reloads_failed,
             failure=None if last is None or last.succeeded else last.reason,
+            digest=self._digest,
         )
         if status != self._told:
             self._status_file.write(status)

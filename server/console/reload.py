@@ -12,7 +12,7 @@ LOOK: Final = 0.05  # seconds
 
 
 def reload(port: int, *, seconds: float) -> str:
-    """Reload the server on a port, and say so once it has.
+    """Reload the server on a port, and say so once it has, and whether it is another bundle that it serves now.
 
     Raises `BundleError` with the reason where the model before goes on, and `FileError` where there is no such server,
     or where it has not said anything for so many seconds.
@@ -30,7 +30,9 @@ def reload(port: int, *, seconds: float) -> str:
         raise FileError(msg)
     if after.failure is not None:
         raise BundleError("The reload failed, and the model before it goes on.", after.failure)
-    return "Reloaded."
+    if after.digest == before.digest:
+        return f"Reloaded; it is the same bundle as before, {after.digest}."
+    return f"Reloaded; the bundle is now {after.digest}."
 
 
 def _wait(file: StatusFile, before: Status, until: float) -> Status | None:

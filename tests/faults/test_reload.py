@@ -89,7 +89,8 @@ def test_reload_under_load(server: Server, shelf: Shelf) -> None:
         for version in (1, 2, 3):
             shelf.put(version=version)
             done = reload(server)
-            assert (done.returncode, done.stdout) == (0, "Reloaded.\n"), done.stderr
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.startswith("Reloaded; the bundle is now sha256:")
             load.until(50)
             eventually(lambda: len(server.workers()) == 2, "the end of the old workers")
             assert server.request("GET", "/api/health/ready").headers["X-Model-Version"] == str(version)
@@ -103,6 +104,16 @@ def test_reload_under_load(server: Server, shelf: Shelf) -> None:
 
 
 @SLOW
+def test_nothing_new(server: Server, shelf: Shelf) -> None:
+    """Where a reload finds the bundle that is served already, it says so: it may not be what was meant."""
+    digest = server.request("GET", "/api/info").json["model"]["digest"]
+    assert reload(server).stdout == f"Reloaded; it is the same bundle as before, {digest}.\n"
+    shelf.put(version=1)
+    said = reload(server).stdout
+    assert said == f"Reloaded; the bundle is now {server.request('GET', '/api/info').json['model']['digest']}.\n"
+    assert digest not in said
+
+
 def test_an_idle_connection_goes_on(server: Server, shelf: Shelf) -> None:
     """A connection that was idle during a reload serves the new version afterwards, as if nothing had happened."""
     with server.connect() as client:

@@ -20,7 +20,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_one_for_each_port(folder: Path) -> None:
     """Each server has a status of its own, which nobody else may read, and no other file is left."""
-    statuses = {1: Status(7), 2: Status(8, reloading=True, reloads=3, failure="No.")}
+    statuses = {1: Status(7), 2: Status(8, reloading=True, reloads=3, failure="No.", digest="sha256:0")}
     for port, status in statuses.items():
         StatusFile(port).write(Status(1))
         StatusFile(port).write(status)
