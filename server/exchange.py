@@ -43,6 +43,7 @@ TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0
 # How many times the limit we read on in a body, so that a caller who writes all before he reads hears the answer.
 READ_ON_FACTOR: Final = 4
 HTTPS_FOR: Final = 86_400  # seconds that a browser asks by TLS only: one day, for the host's other ports may have none
+PROBES: Final = frozenset({"/api/health/live", "/api/health/ready"})  # what orchestrators ask every few seconds
 UNMATCHED: Final = "unmatched"  # the route of a request that no route is for
 EXPOSED_HEADERS: Final = (
     "X-Request-ID, X-Model-Name, X-Model-Version, Server-Timing, Preference-Applied, Retry-After, RateLimit, "
@@ -323,4 +324,5 @@ class Exchange:
             line["caller"] = request.caller
         if trace := TRACEPARENT.fullmatch(request.headers.get("traceparent", "")):
             line["trace_id"], line["parent_id"] = trace.groups()
-        self._log.info("request", **line)
+        write = self._log.debug if response.status == 200 and request.route in PROBES else self._log.info
+        write("request", **line)

@@ -62,7 +62,8 @@ def test_a_prediction_is_one_line(client: Client, capsys: pytest.CaptureFixture[
     ("path", "method", "body", "expected"),
     [
         ("/api/info?x=1", "GET", None, ("/api/info", "GET", 200)),
-        ("/api/health/live", "HEAD", None, ("/api/health/live", "HEAD", 200)),
+        ("/api/health", "GET", None, ("/api/health", "GET", 200)),
+        ("/api/health/live", "OPTIONS", None, ("/api/health/live", "OPTIONS", 204)),
         ("/nowhere/at/all", "GET", None, ("unmatched", "GET", 404)),
         ("/api/predict", "PUT", "{}", ("unmatched", "PUT", 405)),
         ("/api/predict", "BREW0COFFEE", "", ("unmatched", "other", 405)),
@@ -159,6 +160,18 @@ def test_every_event_is_in_the_catalogue(client: Client, capsys: pytest.CaptureF
     post(client, "{")
     client.get("/nowhere")
     assert {each["event"] for each in lines(capsys)} <= set(EVENTS)
+
+
+@pytest.mark.parametrize("path", ["/api/health/live", "/api/health/ready"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_probes_that_succeed_are_told_at_debug(capsys: pytest.CaptureFixture[str], path: str, method: str) -> None:
+    """Probes come every few seconds and say the same: their lines would drown the others."""
+    for level, expected in (("info", []), ("debug", [("debug", path, method, 200)])):
+        client = serve(Moody(), log_level=level)
+        capsys.readouterr()
+        client.open(path, method=method)
+        told = [(each["level"], each["route"], each["method"], each["status"]) for each in lines(capsys)]
+        assert told == expected
 
 
 def test_the_access_log_is_a_setting(capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,11 +33,16 @@ class World:
         raise structlog.DropEvent
 
     def ask(
-        self, endpoint: Any = lambda _: Response(200, b"{}"), *, method: str = "POST", **headers: str
+        self,
+        endpoint: Any = lambda _: Response(200, b"{}"),
+        *,
+        method: str = "POST",
+        route: str = "/api/predict",
+        **headers: str,
     ) -> tuple[Response, dict[str, str]]:
         """Take a request to an endpoint; give the response, and its headers by name."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        request = Request(method, "/api/predict", named, {}, lambda _: b"")
+        request = Request(method, route, named, {}, lambda _: b"")
         response = self.exchange(request, endpoint)
         return response, dict(response.headers)
 
@@ -201,6 +206,23 @@ def test_log_line(method: str, logged: str) -> None:
     assert line["duration_ms"] >= 0
     expected = {"request_id": "id-1", "method": logged, "route": "/api/predict", "status": 200, "rows": 3}
     assert {name: line[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("route", "status", "level"),
+    [
+        pytest.param("/api/health/ready", 200, "debug", id="ready"),
+        pytest.param("/api/health/live", 200, "debug", id="alive"),
+        pytest.param("/api/health/ready", 503, "info", id="not ready"),
+        pytest.param("/api/health", 200, "info", id="asked by people"),
+        pytest.param("/api/predict", 200, "info", id="prediction"),
+    ],
+)
+def test_level_of_a_line(route: str, status: int, level: str) -> None:
+    """A probe's line is news only where the probe fails."""
+    world = World(log_level="debug")
+    world.ask(lambda _: Response(status), route=route)
+    assert [line["level"] for line in world.lines] == [level]
 
 
 def test_no_access_log() -> None:
