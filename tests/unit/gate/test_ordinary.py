@@ -116,6 +116,10 @@ def test_names_of_older_releases() -> None:
         np.testing.assert_array_equal(through(MODEL, content).predict([[1, 2]]), tree().predict([[1, 2]]))
 
 
+# numpy warns of them where they are made, once, or more often: that depends on what else was imported.
+with warnings.catch_warnings(action="ignore"):
+    MATRIX = np.matrix([[1, 2]])
+
 ARRAYS: dict[str, Any] = {
     "numbers": np.arange(6.0).reshape(2, 3),
     "in columns": np.asfortranarray(np.arange(6).reshape(2, 3)),
@@ -131,7 +135,7 @@ ARRAYS: dict[str, Any] = {
     "complex": np.array([1j]),
     "nothing": np.zeros((0, 3)),
     "a number": np.array(5),
-    "a matrix": np.matrix([[1, 2]]),
+    "a matrix": MATRIX,
     "many": np.arange(10_000),
 }
 
