@@ -53,12 +53,16 @@ class FakeArbiter:
         raise AssertionError
 
     def spawn_worker(self) -> int:
+        # A signal waits until the child ends by it: the tests' own process has more to do then, again for each.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         pid = os.fork()
         if pid == 0:
             faulthandler.disable()
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # not what the tests' own process does at its end
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
             signal.pause()
             os._exit(0)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         self.WORKERS[pid] = FakeWorker()
         return pid
 

@@ -4,12 +4,13 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from server.apart import Apart
 from server.bundle import read_files
 from server.errors import BundleError, FetchError
 from server.sources import fetching
@@ -237,16 +238,27 @@ def test_what_was_abandoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kep
     assert not held.folder.exists()
 
 
-def test_interrupted(store: Store, temporary: Path) -> None:
+def test_interrupted(store: Store, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who breaks off the wait leaves nothing behind."""
+    waits, has_begun = os.pipe()
+    wait = Apart.wait
+
+    def begin_to_wait(child: Apart) -> Sequence[str]:
+        os.write(has_begun, b".")
+        return wait(child)
+
+    monkeypatch.setattr(Apart, "wait", begin_to_wait)
 
     def interrupt() -> None:
+        os.read(waits, 1)
         os.kill(os.getppid(), signal.SIGINT)
         time.sleep(600)
 
     store.act = interrupt
     with pytest.raises(KeyboardInterrupt):
         read(made())
+    os.close(waits)
+    os.close(has_begun)
     assert not list(temporary.iterdir())
 
 
