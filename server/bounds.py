@@ -5,6 +5,14 @@ from typing import Final
 from server.incoming import Buffered, Reader
 from server.settings import Settings
 
+# What a connection waits for until its time is over; also the reason why it was closed, where no answer says so.
+HEAD: Final = "header-timeout"
+BODY: Final = "body-timeout"
+NEXT: Final = "idle"
+READING: Final = "write-timeout"
+STOP: Final = "draining"
+END: Final = ""  # the caller's own close: nothing to tell
+
 EARLY: Final = 0.9  # of the time for a head: the caller counts from before we took the connection
 
 

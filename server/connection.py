@@ -1,21 +1,17 @@
 """One connection of a client: answers in the order of requests, and the end of it."""
 
 import asyncio
-import functools
 import time
 from collections import deque
 from concurrent.futures import CancelledError, Future
 from typing import Final, Protocol, cast
-from urllib.parse import unquote
 
-import httptools
-
-from server.bounds import Bounds
+from server.bounds import BODY, END, HEAD, NEXT, READING, STOP, Bounds
 from server.errors import BrineryError, TooManyConnections
 from server.exchange import Response, incomplete, too_large, too_slow
 from server.front import BODILESS, Front, Headers
 from server.heads import head_of
-from server.incoming import Arrived, Incoming, malformed
+from server.incoming import Arrived, Incoming, malformed, split_target
 from server.pool import Work
 
 LINGER: Final = 2.0  # seconds for a caller to read why he was refused
@@ -27,15 +23,6 @@ TURN: Final = 4  # answers to one caller, or slices of what he sent, before othe
 ROUNDING: Final = 0.005  # seconds that a timer may be early
 TOO_MANY: Final = "The server holds as many connections as it may; try again later, or keep fewer open."
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-# What a connection waits for until its time is over; also the reason why it was closed, where no answer says so.
-HEAD: Final = "header-timeout"
-BODY: Final = "body-timeout"
-NEXT: Final = "idle"
-READING: Final = "write-timeout"
-STOP: Final = "draining"
-END: Final = ""  # the caller's own close: nothing to tell
 
 
 class Holder(Protocol):
@@ -292,7 +279,7 @@ class Connection(asyncio.Protocol):
                 self._transport.pause_reading()
 
     def _answer(self, asked: Incoming) -> None:
-        path, query = _split(asked.target)
+        path, query = split_target(asked.target)
         if not path:
             self._respond(self._front.refuse(malformed()), asked)
             return
@@ -349,14 +336,3 @@ class Connection(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         if self._transport is not None:
             self._transport.write(data)
-
-
-@functools.lru_cache(maxsize=256)
-def _split(target: bytes) -> tuple[str, str]:
-    """Give the path, decoded, and the query of a target."""
-    try:
-        parsed = httptools.parse_url(target)
-    except httptools.HttpParserInvalidURLError:
-        return "", ""
-    path = (parsed.path or b"/").decode("latin-1")
-    return unquote(path) if "%" in path else path, (parsed.query or b"").decode("latin-1")

@@ -3,9 +3,11 @@
 The syntax is the parser's, llhttp's by way of httptools; what may come, and in which size, is ours. Source: RFC 9112.
 """
 
+import functools
 import time
 from itertools import chain
 from typing import Final, TypeAlias
+from urllib.parse import unquote
 
 import httptools
 
@@ -252,3 +254,14 @@ def malformed() -> MalformedRequest:
 def too_many_headers() -> HeadersTooLarge:
     """Make the error for a head that is too large."""
     return HeadersTooLarge("The request's headers are too many or too long; send fewer or shorter ones.")
+
+
+@functools.lru_cache(maxsize=256)
+def split_target(target: bytes) -> tuple[str, str]:
+    """Give the path, decoded, and the query of a target."""
+    try:
+        parsed = httptools.parse_url(target)
+    except httptools.HttpParserInvalidURLError:
+        return "", ""
+    path = (parsed.path or b"/").decode("latin-1")
+    return unquote(path) if "%" in path else path, (parsed.query or b"").decode("latin-1")
