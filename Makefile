@@ -140,12 +140,16 @@ tools: ## What the tests run beside Python: promtool, Newman
 COMPILE = .lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
+EXTRAS = --extra remote --extra mlflow --extra oci --extra skops --extra grpc --extra arrow
+
 .PHONY: lock
 lock: .lock/bin/uv ## Resolve the newest releases for Python 3.11 to 3.13 into the lock files
 	@# setuptools is there to install Brinery itself without a network. The widest set goes first: the others take
 	@# their versions from it, so that what is tested is what is installed.
-	echo 'setuptools >=77' | $(COMPILE) setup.cfg - --extra dev --extra remote --extra mlflow --extra oci \
+	echo 'setuptools >=77' | $(COMPILE) setup.cfg - --extra dev $(EXTRAS) \
 		--output-file requirements-dev.lock
+	echo 'setuptools >=77' | $(COMPILE) setup.cfg - $(EXTRAS) \
+		--constraint requirements-dev.lock --output-file requirements-all.lock
 	echo 'setuptools >=77' | $(COMPILE) setup.cfg - --extra remote --extra mlflow --extra oci \
 		--constraint requirements-dev.lock --output-file requirements-remote.lock
 	echo 'setuptools >=77' | $(COMPILE) setup.cfg - --constraint requirements-dev.lock --output-file requirements.lock
