@@ -11,7 +11,8 @@ from werkzeug.wrappers import Response as FlaskResponse
 from server.api.blueprint import answer, make_blueprint
 from server.application import Application, assemble, prepare
 from server.bundle import Bundle
-from server.exchange import UNMATCHED, Endpoint, Exchange, refuse_by, refuse_method, refuse_request, refuse_route
+from server.exchange import Endpoint
+from server.routing import NOWHERE, Router, refuse_by, refuse_method, refuse_request, refuse_route
 from server.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,15 +31,16 @@ def publish(application: Application) -> flask.Flask:
     app.url_map.merge_slashes = False  # a redirect to a tidier path would be a page of HTML
     for name, routes in application.routes.items():
         app.register_blueprint(make_blueprint(name, routes, application.exchange))
-    _answer_what_no_route_takes(app, application.exchange)
+    _answer_what_no_route_takes(app, application)
     if settings.root_path:
         app.wsgi_app = _below(settings.root_path, app.wsgi_app)  # type: ignore[assignment]
     app.extensions["brinery"] = application
     return app
 
 
-def _answer_what_no_route_takes(app: flask.Flask, exchange: Exchange) -> None:
+def _answer_what_no_route_takes(app: flask.Flask, application: Application) -> None:
     """Answer in our own form what Flask itself refuses, and what only Flask would take."""
+    router = Router(route for routes in application.routes.values() for route in routes)
 
     @app.before_request
     def refuse_leading_slashes() -> None:
@@ -54,7 +56,8 @@ def _answer_what_no_route_takes(app: flask.Flask, exchange: Exchange) -> None:
             endpoint = refuse_route
         elif error.code is None or error.code >= 500:
             endpoint = refuse_by(getattr(error, "original_exception", None) or error)
-        return answer(exchange, UNMATCHED, endpoint)
+        route, _ = router.find(flask.request.path) or (NOWHERE, {})
+        return answer(application.exchange, route, endpoint, matched=False)
 
     app.register_error_handler(HTTPException, refuse)
 

@@ -16,7 +16,8 @@ from server.api.info import info_routes, metric_labels
 from server.api.metrics import metrics_routes
 from server.api.predict import predict_routes
 from server.bundle import GOLDEN, Bundle, Files, is_other_version, load
-from server.exchange import Exchange, Route
+from server.exchange import Exchange
+from server.flow import Flow
 from server.golden import MAX_REQUESTS, Golden, check_golden, read_golden
 from server.guard import Guard
 from server.keys import read_keys
@@ -26,7 +27,10 @@ from server.model import Model, make_model
 from server.openapi import openapi_document
 from server.predictor import Predictor
 from server.problems import describe
+from server.protocols.protocol import Context
+from server.protocols.registry import parts_of, routes_of
 from server.rates import Limiter
+from server.routing import Route
 from server.scoreboard import Scoreboard
 from server.settings import Settings
 from server.sources.fetching import read
@@ -116,13 +120,15 @@ def assemble(settings: Settings, prepared: Prepared, common: Common | None = Non
     model, example_answer = prepared.model, prepared.example_answer
     common = common or Common()
     log = make_logger(settings)
+    flow = Flow(prepared.predictor, common.telemetry, settings)
     routes: Mapping[str, Sequence[Route]] = {
-        "predict": predict_routes(model, prepared.predictor, common.telemetry, settings),
+        "predict": predict_routes(model, flow),
         "info": info_routes(model, prepared.seal, prepared.golden, common.scoreboard),
         "health": health_routes(model, common.readiness),
         "metrics": metrics_routes(common.telemetry, metric_labels(model), common.scoreboard, common.readiness),
+        **routes_of(Context(model, flow, settings, common.readiness)),
         "docs": docs_routes(
-            openapi_document(model, settings, example_answer),
+            openapi_document(model, settings, example_answer, parts_of(model, settings)),
             swagger_document(model, settings, example_answer),
             settings,
         ),

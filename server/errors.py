@@ -21,9 +21,12 @@
     │   ├── InvalidInput            JSON that the published schema refuses
     │   ├── UnsupportedMediaType    a media type or a coding that we do not read
     │   ├── NotAcceptable           a media type that we do not write
+    │   ├── WrongForm               JSON that is not in the form of the protocol that the route speaks
     │   ├── RouteNotFound           no such route
+    │   ├── ModelNotFound           a model, or a version, that is not served here
     │   └── MethodNotAllowed        the route has other methods
     ├── PredictionError           the estimator failed on an accepted row
+    ├── Unimplemented             a part of a protocol that there is nothing for
     ├── NotReady                  draining, or not started yet
     ├── Overloaded                more work than we can do in time
     │   └── TooManyConnections      more connections than we hold
@@ -202,6 +205,14 @@ class NotAcceptable(RequestError):
     """The caller accepts no media type that this route writes."""
 
 
+class WrongForm(RequestError):
+    """The body is well-formed, and not what the protocol of its route has: the message names the member."""
+
+
+class ModelNotFound(RequestError):
+    """There is no model of this name, or no such version of it."""
+
+
 class RouteNotFound(RequestError):
     """There is no such route."""
 
@@ -216,6 +227,10 @@ class MethodNotAllowed(RequestError):
 
 class PredictionError(BrineryError):
     """The estimator raised, or gave a number that is not finite, for a row that the schema accepts."""
+
+
+class Unimplemented(BrineryError):
+    """The protocol has this, and we have nothing that could answer it."""
 
 
 class NotReady(BrineryError):

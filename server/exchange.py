@@ -9,7 +9,7 @@ import http
 import random
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 from urllib.parse import quote
@@ -24,13 +24,12 @@ from server.errors import (
     DeadlineExceeded,
     Forbidden,
     IncompleteBody,
-    MethodNotAllowed,
     NotReady,
     Overloaded,
     RequestError,
     RequestTimedOut,
-    RouteNotFound,
     Unauthenticated,
+    Unimplemented,
 )
 from server.logs import where_raised
 from server.model import Identity
@@ -44,7 +43,6 @@ TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0
 READ_ON_FACTOR: Final = 4
 HTTPS_FOR: Final = 86_400  # seconds that a browser asks by TLS only: one day, for the host's other ports may have none
 PROBES: Final = frozenset({"/api/health/live", "/api/health/ready"})  # what orchestrators ask every few seconds
-UNMATCHED: Final = "unmatched"  # the route of a request that no route is for
 EXPOSED_HEADERS: Final = (
     "X-Request-ID, X-Model-Name, X-Model-Version, Server-Timing, Preference-Applied, Retry-After, RateLimit, "
     "RateLimit-Policy, WWW-Authenticate"
@@ -68,10 +66,11 @@ class RequestHeaders(Protocol):
 class Request:
     """A request as an endpoint sees it.
 
-    `route` is the template it matched. `query` gives all values of each parameter. `read` reads the body up to a
-    number of bytes; it raises `BodyTooLarge` or `IncompleteBody`. `arrived` is by `time.perf_counter`. The rest is
-    filled in on the way: `timings` in seconds, for `Server-Timing`; `caller`, the operator's name for who asks;
-    `standing`, the headers that tell the caller how he stands, whatever the answer is.
+    `route` is the template it matched, and `variables` are what stands for its placeholders. `query` gives all values
+    of each parameter. `read` reads the body up to a number of bytes; it raises `BodyTooLarge` or `IncompleteBody`.
+    `envelope` writes what goes wrong. `arrived` is by `time.perf_counter`. The rest is filled in on the way: `timings`
+    in seconds, for `Server-Timing`; `caller`, the operator's name for who asks; `standing`, the headers that tell the
+    caller how he stands, whatever the answer is.
     """
 
     method: str
@@ -86,6 +85,8 @@ class Request:
     caller: str | None = None
     standing: Headers | None = None
     arrived: float = field(default_factory=time.perf_counter)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    envelope: "Envelope" = field(default_factory=lambda: as_problem)
 
 
 @dataclass(slots=True)
@@ -99,65 +100,12 @@ class Response:
 
 
 Endpoint: TypeAlias = Callable[[Request], Response]
+Envelope: TypeAlias = Callable[[Exception, str], Response]  # of an error and the request's id
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A route: its template in Flask's syntax, and the endpoint of each method.
-
-    `blocking` says that its endpoints read files, or work otherwise longer than an event loop may wait. `scope`, one of
-    `server.settings.SCOPES`, is what a caller must be let in for where the settings say so; None is for everybody.
-    """
-
-    rule: str
-    endpoints: dict[str, Endpoint]
-    blocking: bool = False
-    scope: str | None = "info"
-
-    @property
-    def allowed(self) -> Sequence[str]:
-        """The methods that the route has, in the form of `Allow`."""
-        implied = ["HEAD"] if "GET" in self.endpoints else []
-        return sorted([*self.endpoints, *implied, "OPTIONS"])
-
-    def endpoint(self, method: str) -> Endpoint | None:
-        """Give the endpoint of a method; None if the route does not have it. A front drops the body of HEAD."""
-        found = self.endpoints.get("GET" if method == "HEAD" else method)
-        return self._options if found is None and method == "OPTIONS" else found
-
-    def _options(self, _: Request) -> Response:
-        return Response(204, headers=[("Allow", ", ".join(self.allowed))])
-
-
-def refuse_by(error: Exception) -> Endpoint:
-    """Make the endpoint that answers with the problem of an error."""
-
-    def endpoint(_: Request) -> Response:
-        raise error
-
-    return endpoint
-
-
-def refuse_route(_: Request) -> Response:
-    """Answer a request that no route is for."""
-    msg = "There is no such route; /api/docs lists them all."
-    raise RouteNotFound(msg)
-
-
-def refuse_method(allowed: Sequence[str]) -> Endpoint:
-    """Make the endpoint for the methods that a route does not have."""
-
-    def endpoint(_: Request) -> Response:
-        msg = f"The route has the methods {', '.join(allowed)}."
-        raise MethodNotAllowed(msg, allowed)
-
-    return endpoint
-
-
-def refuse_request(_: Request) -> Response:
-    """Answer a request that a server's library refuses by itself."""
-    msg = "The request cannot be understood; look at its address and its headers."
-    raise RequestError(msg)
+def as_problem(error: Exception, request_id: str) -> Response:
+    """Write an error as a problem document."""
+    return Response(type_of(error).status, orjson.dumps(describe(error, request_id)), MEDIA_TYPE)
 
 
 def too_large(limit: int) -> BodyTooLarge:
@@ -256,8 +204,9 @@ class Exchange:
     def _problem(self, request: Request, error: Exception) -> Response:
         with contextlib.suppress(OSError):
             self._record_problem(request, error)
-        body = orjson.dumps(describe(error, request.id))
-        return Response(type_of(error).status, body, MEDIA_TYPE, headers_of(error))
+        response = request.envelope(error, request.id)
+        response.headers += headers_of(error)
+        return response
 
     def _record_problem(self, request: Request, error: Exception) -> None:
         kind = type_of(error)
@@ -265,7 +214,8 @@ class Exchange:
         if isinstance(error, Unauthenticated | Forbidden):
             self._log.info("caller_refused", request_id=request.id, route=request.route, reason=error.reason)
         asked_for = isinstance(error, DeadlineExceeded) and error.by_caller
-        if kind.status >= 500 and not asked_for and not isinstance(error, NotReady | Overloaded):  # no failures of ours
+        # None of these are failures of ours.
+        if kind.status >= 500 and not asked_for and not isinstance(error, NotReady | Overloaded | Unimplemented):
             cause = error.__cause__ or error
             self._log.error(
                 "request_failed",

@@ -15,22 +15,10 @@ from urllib.parse import parse_qs
 from server.admission import Queue
 from server.application import Application
 from server.errors import BrineryError, NotReady
-from server.exchange import (
-    READ_ON_FACTOR,
-    UNMATCHED,
-    Endpoint,
-    Request,
-    RequestHeaders,
-    Response,
-    incomplete,
-    refuse_by,
-    refuse_method,
-    refuse_route,
-    too_large,
-    too_slow,
-)
+from server.exchange import READ_ON_FACTOR, Endpoint, Request, RequestHeaders, Response, incomplete, too_large, too_slow
 from server.guard import Guarded
 from server.pool import Pool, Work
+from server.routing import NOWHERE, UNMATCHED, Route, Router, Rows, refuse_by, refuse_method
 
 Scope: TypeAlias = Mapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -81,7 +69,7 @@ class Front:
         settings = application.settings
         self.application = application
         self.max_body_bytes = settings.max_body_bytes
-        self._routes = {route.rule: route for routes in application.routes.values() for route in routes}
+        self._router = Router(route for routes in application.routes.values() for route in routes)
         self._exchange, self._engine = application.exchange, application.model.engine
         self._cost, self._serial = self._engine.cost, application.model.evaluator.serial
         self._root_path, self._settings = settings.root_path, settings
@@ -95,27 +83,36 @@ class Front:
         What a thread answers must be told when its deadline has passed: `Work.expire`.
         """
         self.asked += 1
-        rule, endpoint, blocking = self._match(path, method)
-        request = Request(method, rule, headers, {}, _reader(body), arrived=arrived)
+        route, variables = self._find(path)
+        endpoint = route.endpoint(method)
+        request = Request(
+            method,
+            route.rule if endpoint is not None else UNMATCHED,
+            headers,
+            {},
+            _reader(body),
+            arrived=arrived,
+            variables=variables,
+            envelope=route.envelope,
+        )
         try:
             request.query = parse_qs(query, keep_blank_values=True) if query else {}
-            return self._admit(request, endpoint, body, blocking=blocking)
+            return self._admit(request, endpoint or refuse_method(route.allowed), body, route)
         except Exception as error:  # also one of ours in a guard: its caller has an answer, and the operator a line
             return self._exchange.at_once(request, refuse_by(error))
 
-    def _admit(
-        self, request: Request, endpoint: Endpoint, body: bytes | BrineryError, *, blocking: bool
-    ) -> Response | Work:
+    def _admit(self, request: Request, endpoint: Endpoint, body: bytes | BrineryError, route: Route) -> Response | Work:
         """Answer a request at once, or give it to a thread; raises why neither can be."""
         if isinstance(endpoint, Guarded) and (refusal := endpoint.refusal(request)):
             return self._exchange.at_once(request, refuse_by(refusal))  # strangers take no place in a queue
-        rule, headers = request.route, request.headers
-        if not blocking and (rule == UNMATCHED or isinstance(body, BrineryError) or not self._is_long(headers, body)):
-            return self._exchange.at_once(request, endpoint)
-        if blocking or isinstance(body, BrineryError):
+        if route.blocking and request.route != UNMATCHED:
             return self._others.submit(request, endpoint)
-        rows = body.count(b"{") if body.lstrip().startswith(b"[") else 1
-        return self._predictions.submit(request, endpoint, min(rows, self._settings.max_rows), self._least(body))
+        if request.route == UNMATCHED or isinstance(body, BrineryError) or not body:
+            return self._exchange.at_once(request, endpoint)
+        rows = route.count(request.headers, body)
+        if not self._is_long(request.headers, body, rows):
+            return self._exchange.at_once(request, endpoint)
+        return self._predictions.submit(request, endpoint, min(rows.most, self._settings.max_rows), self._least(rows))
 
     def closed(self, reason: str) -> None:
         """Count a connection that was ended without an answer."""
@@ -150,26 +147,19 @@ class Front:
         response = answer if isinstance(answer, Response) else await _in_time(answer)
         await _write(response, send, with_body=method != "HEAD")
 
-    def _is_long(self, headers: RequestHeaders, body: bytes) -> bool:
+    def _is_long(self, headers: RequestHeaders, body: bytes, rows: Rows) -> bool:
         """Tell whether a body may take longer than the loop can wait: by its size, and by at least as many rows.
 
         What may have to wait for its turn is long, whatever it costs; so is a batch whose rows may each be refused.
         """
-        if not body:
-            return False
-        if self._serial or (body.startswith(b"[") and headers.get("Prefer", "")):
+        if self._serial or (rows.most > 1 and headers.get("Prefer", "")):
             return True
-        return len(body) * SECONDS_OF_A_BYTE + self._cost.of(body.count(b"{")) > SHORT
+        return len(body) * SECONDS_OF_A_BYTE + self._cost.of(rows.most) > SHORT
 
-    def _least(self, body: bytes) -> float:
-        """Give the seconds that a body's rows take at least, beside others if these may share an evaluation.
-
-        An object with members begins by `{"`, if nothing stands between, and hardly any text holds that: its quotes are
-        escaped.
-        """
-        rows = max(1, body.count(b'{"')) if body.lstrip().startswith(b"[") else 1
-        rows = min(rows, self._settings.max_rows)
-        return self._cost.of(rows) if self._engine.shared_rows == 1 else rows * self._cost.further_row
+    def _least(self, rows: Rows) -> float:
+        """Give the seconds that rows take at least, beside others if these may share an evaluation."""
+        least = min(rows.least, self._settings.max_rows)
+        return self._cost.of(least) if self._engine.shared_rows == 1 else least * self._cost.further_row
 
     @cached_property
     def _predictions(self) -> Pool:
@@ -187,17 +177,12 @@ class Front:
         """Give the pools that were needed so far."""
         return [self.__dict__[name] for name in ("_predictions", "_others") if name in self.__dict__]
 
-    def _match(self, path: str, method: str) -> tuple[str, Endpoint, bool]:
-        """Find the route: its template, the endpoint of the method, and whether that may block."""
-        route = self._routes.get(path)
-        if route is None and self._root_path and f"{path}/".startswith(f"{self._root_path}/"):
-            route = self._routes.get(path.removeprefix(self._root_path) or "/")
-        if route is None:
-            return UNMATCHED, refuse_route, False
-        endpoint = route.endpoint(method)
-        if endpoint is None:
-            return UNMATCHED, refuse_method(route.allowed), False
-        return route.rule, endpoint, route.blocking
+    def _find(self, path: str) -> tuple[Route, Mapping[str, str]]:
+        """Find the route of a path, or the one that refuses it."""
+        found = self._router.find(path)
+        if found is None and self._root_path and f"{path}/".startswith(f"{self._root_path}/"):
+            found = self._router.find(path.removeprefix(self._root_path) or "/")
+        return found or (NOWHERE, {})
 
     async def _read_in_time(self, receive: Receive) -> bytes | BrineryError:
         seconds = self._settings.body_timeout

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from server.errors import BrineryError, Forbidden, RateLimited, Unauthenticated
-from server.exchange import Endpoint, Request, RequestHeaders, Response, Route
+from server.exchange import Endpoint, Request, RequestHeaders, Response
 from server.keys import Keys
 from server.rates import Limiter, Rate
+from server.routing import Route
 
 OF_TOKENS: Final = "jwt"  # the name of all who come with a token: their own is a caller's value
 TOKEN_PARTS: Final = 3

@@ -43,6 +43,30 @@ class Answer:
     failures: Sequence[BrineryError] = ()
 
 
+class Outcome:
+    """What a model says of some rows, for those who write it in a form of their own.
+
+    `numbers` are the estimator's, as `Evaluation` has them; None for one that only predicts.
+    """
+
+    __slots__ = ("_evaluation", "_renderer", "numbers", "rows")
+
+    def __init__(self, rows: int, evaluation: Evaluation, renderer: Renderer) -> None:
+        self.rows, self.numbers = rows, evaluation.numbers
+        self._evaluation, self._renderer = evaluation, renderer
+
+    def predictions(self) -> list[list[Any]]:
+        """Give a list for each output: the label of each row, or a regressor's number.
+
+        It is what the estimator's `predict` gives only where the evaluation was asked for that.
+        """
+        return self._renderer.predictions(self._evaluation)
+
+    def tally(self) -> Tally:
+        """Count the rows by (output, label)."""
+        return self._renderer.tally(self._evaluation, None)
+
+
 class Predictor:
     """Predicts with one model. Safe to call from several threads."""
 
@@ -76,17 +100,26 @@ class Predictor:
         signature = self._model.signature
         if not isinstance(value, list):
             return Batch([signature.parse(value)], single=True)
-        if len(value) > self._max_rows:
-            msg = f"The batch has more than {self._max_rows} rows; send it in parts."
-            raise TooManyRows(msg)
-        if not value:
-            raise InvalidInput([EMPTY], 1)
+        self.check_count(len(value))
         if not lenient:
             return Batch(signature.parse_rows(value), single=False)
         parsed = list(enumerate(signature.parse_each(value, first=first)))
         refusals = {index: each for index, each in parsed if isinstance(each, InvalidInput)}
         rows = [each for _, each in parsed if not isinstance(each, InvalidInput)]
         return Batch(rows, single=False, lenient=True, refusals=refusals)
+
+    def batch_of_columns(self, columns: Mapping[str, Sequence[object]], count: int) -> Batch:
+        """Make a batch of `count` rows given by columns, each with as many JSON values; see `parse`."""
+        self.check_count(count)
+        return Batch(self._model.signature.parse_columns(columns, count), single=False)
+
+    def check_count(self, count: int) -> None:
+        """Raise `TooManyRows`, or `InvalidInput` for none, if a batch cannot have so many rows."""
+        if count > self._max_rows:
+            msg = f"The batch has more than {self._max_rows} rows; send it in parts."
+            raise TooManyRows(msg)
+        if not count:
+            raise InvalidInput([EMPTY], 1)
 
     def evaluate(self, batch: Batch, *, full: bool = False, timeout: float | None = None) -> Evaluation:
         """Evaluate the rows of a batch.
@@ -105,6 +138,12 @@ class Predictor:
         except Exception as error:
             msg = f"The model failed on these rows ({type(error).__name__})."
             raise PredictionError(msg) from error
+
+    def outcome(self, batch: Batch, evaluation: Evaluation) -> Outcome:
+        """Give what the model says of the rows of a batch; raise `PredictionError` for a number that is not finite."""
+        if not evaluation.is_finite:
+            raise PredictionError(NOT_FINITE)
+        return Outcome(len(batch.rows), evaluation, self._renderer)
 
     def render(
         self, batch: Batch, evaluation: Evaluation, *, describe: Describe, prediction_id: str = "", full: bool = False

@@ -23,6 +23,7 @@ from server.errors import (
     MalformedBody,
     MalformedRequest,
     MethodNotAllowed,
+    ModelNotFound,
     NotAcceptable,
     NotReady,
     Overloaded,
@@ -35,7 +36,9 @@ from server.errors import (
     TooManyConnections,
     TooManyRows,
     Unauthenticated,
+    Unimplemented,
     UnsupportedMediaType,
+    WrongForm,
 )
 from server.parameter import ALLOWED_CUT, cut
 
@@ -63,6 +66,9 @@ TYPES: Final[Mapping[type[BrineryError], ProblemType]] = {
     Forbidden: ProblemType(403, "forbidden", "The credentials are not for this"),
     RouteNotFound: ProblemType(404, "not-found", "There is no such route"),
     MethodNotAllowed: ProblemType(405, "method-not-allowed", "The route has other methods"),
+    WrongForm: ProblemType(400, "wrong-form", "The body has not the form of its protocol"),
+    ModelNotFound: ProblemType(404, "model-not-found", "There is no such model"),
+    Unimplemented: ProblemType(501, "not-implemented", "There is nothing that could answer this"),
     NotAcceptable: ProblemType(406, "not-acceptable", "No accepted media type can be written"),
     RequestTimedOut: ProblemType(408, "request-timeout", "The request came in too slowly"),
     BodyTooLarge: ProblemType(413, "body-too-large", "The body is too large"),

@@ -99,11 +99,17 @@ class Renderer:
         forms = [_form(dict.fromkeys(keys, b"%b")) for keys in self._keys]
         return _form(dict(zip(self._names, forms, strict=True))) if self._outputs.several else forms[0]
 
-    def _predictions(self, evaluation: Evaluation) -> list[Any]:
-        columns = [
+    def predictions(self, evaluation: Evaluation) -> list[list[Any]]:
+        """Give a list for each output: the label of each row, or a regressor's number."""
+        if self._outputs.form is Form.VALUES:
+            return _numbers_of(evaluation)[0].T.tolist()  # type: ignore[no-any-return]  # it has two dimensions
+        return [
             [labels.get(value, value) for value in chosen]
             for labels, chosen in zip(self._labels, self._chosen(evaluation), strict=True)
         ]
+
+    def _predictions(self, evaluation: Evaluation) -> list[Any]:
+        columns = self.predictions(evaluation)
         if not self._outputs.several:
             return columns[0]
         return [dict(zip(self._names, row, strict=True)) for row in zip(*columns, strict=True)]

@@ -34,10 +34,16 @@ def swagger_schemes(settings: Settings) -> dict[str, Any]:
     return schemes | (_keys() if _has_keys(settings) else {})
 
 
-def protect(paths: dict[str, Any], settings: Settings, schemes: Mapping[str, Any], problems: Mapping[str, Any]) -> None:
+def protect(
+    paths: dict[str, Any],
+    scopes: Mapping[str, str],
+    settings: Settings,
+    schemes: Mapping[str, Any],
+    problems: Mapping[str, Any],
+) -> None:
     """Say of each operation that the settings protect which schemes there are, and how it refuses."""
     for path, operations in paths.items():
-        if SCOPE_OF.get(path) in settings.auth:
+        if scopes.get(path) in settings.auth:
             for operation in operations.values():
                 operation["security"] = [{name: []} for name in schemes]
                 operation["responses"] = {**operation["responses"], **problems}

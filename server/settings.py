@@ -45,6 +45,9 @@ SERVICE_LINK = re.compile(r"BRINERY_(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT(_[0-
 # What a caller may be let in for; the probes under /api/health are open to everybody.
 SCOPES: Final = ("predict", "info", "metrics")
 
+# The dialects that other servers' clients speak: Open Inference Protocol v2, KServe v1, MLflow's and SageMaker's, ...
+PROTOCOLS: Final = ("oip", "kserve", "mlflow", "azureml", "vertex")
+
 
 def _setting(default: object, parser: Parser[Any], sentence: str, *, shown: str | None = None) -> Any:  # noqa: ANN401
     """Declare a field: `shown` describes a default that is computed, in which case `default` is a function."""
@@ -128,6 +131,18 @@ class Settings:
     )
     trusted_keys: tuple[Path, ...] = _setting(
         (), PATHS, "Files with the Ed25519 public keys, in PEM, whose signatures under a manifest are trusted."
+    )
+    protocols: tuple[str, ...] = _setting(
+        PROTOCOLS,
+        some_of(*PROTOCOLS),
+        "Protocols of other servers that are spoken beside our own: the Open Inference Protocol v2, KServe v1, that of "
+        "MLflow and SageMaker, Azure ML's and Vertex AI's.",
+    )
+    predictions: Literal["predict", "predict_proba"] = _setting(
+        "predict",
+        choice("predict", "predict_proba"),
+        "What the protocols give that have one value for each row: the prediction, or the probabilities in the order "
+        "of the labels where the model has them.",
     )
     engine: Literal["auto", "pickle"] = _setting(
         "auto", choice("auto", "pickle"), "How the model is evaluated; `pickle` uses no compiled engine."

@@ -69,6 +69,17 @@ class Signature:
         fields = sum(map(len, cast("Sequence[dict[str, object]]", values)))
         return Table(columns) if fields == len(values) * len(columns) else None
 
+    def parse_columns(self, columns: Mapping[str, Sequence[object]], count: int) -> Sequence[Row]:
+        """Encode a batch of `count` rows given by columns, all or nothing; raise `InvalidInput` as for its objects.
+
+        Columns hold as many JSON values; of a parameter with a default there need not be one.
+        """
+        if count > 1 and columns.keys() == self._encoders.keys():
+            encoded = [column.encode(columns[name]) for name, column in zip(self._encoders, self._table, strict=True)]
+            if all(codes is not None for codes in encoded):
+                return Table(cast("list[list[Code]]", encoded))
+        return self.parse_rows([{name: column[at] for name, column in columns.items()} for at in range(count)])
+
     def parse_rows(self, values: Sequence[object]) -> list[Row]:
         """Encode a batch, all or nothing; raise `InvalidInput` with the reasons of all rows together."""
         rows: list[Row] = []

@@ -9,8 +9,9 @@ from typing import Any
 from apispec import APISpec
 
 from server.model import Model
-from server.openapi import answer_schema, description, input_schema, swagger_parameter_schema
-from server.schemes import protect, swagger_schemes
+from server.openapi import description
+from server.schemas import answer_schema, input_schema, swagger_parameter_schema
+from server.schemes import SCOPE_OF, protect, swagger_schemes
 from server.settings import Settings
 
 
@@ -66,7 +67,7 @@ def swagger_document(model: Model, settings: Settings, example_answer: object) -
     document = spec.to_dict()
     if settings.auth:
         document["securityDefinitions"] = swagger_schemes(settings)
-        protect(document["paths"], settings, document["securityDefinitions"], {})
+        protect(document["paths"], SCOPE_OF, settings, document["securityDefinitions"], {})
     return {"swagger": document.pop("swagger"), **document}
 
 

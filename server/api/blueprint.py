@@ -6,7 +6,8 @@ from typing import Final
 import flask
 from werkzeug.wrappers import Response as FlaskResponse
 
-from server.exchange import READ_ON_FACTOR, Endpoint, Exchange, Request, Route, incomplete, refuse_method, too_large
+from server.exchange import READ_ON_FACTOR, Endpoint, Exchange, Request, incomplete, too_large
+from server.routing import UNMATCHED, Route, refuse_method
 
 CHUNK: Final = 65_536
 
@@ -26,22 +27,24 @@ def make_blueprint(name: str, routes: Sequence[Route], exchange: Exchange) -> fl
 
 
 def _view(route: Route, exchange: Exchange) -> flask.typing.RouteCallable:
-    def view() -> FlaskResponse:
+    def view(**_: str) -> FlaskResponse:
         endpoint = route.endpoint(flask.request.method)
-        return answer(exchange, route.rule, endpoint or refuse_method(route.allowed))
+        return answer(exchange, route, endpoint or refuse_method(route.allowed))
 
     return view
 
 
-def answer(exchange: Exchange, route: str, endpoint: Endpoint) -> FlaskResponse:
-    """Answer Flask's current request by an endpoint; `route` is its template."""
+def answer(exchange: Exchange, route: Route, endpoint: Endpoint, *, matched: bool = True) -> FlaskResponse:
+    """Answer Flask's current request by an endpoint of a route, or by one for what it has no endpoint for."""
     theirs = flask.request
     ours = Request(
         method=theirs.method,
-        route=route,
+        route=route.rule if matched else UNMATCHED,
         headers=theirs.headers,
         query=theirs.args.to_dict(flat=False) if theirs.query_string else {},
         read=read_body,
+        variables=theirs.view_args or {},
+        envelope=route.envelope,
     )
     response = exchange(ours, endpoint)
     made = FlaskResponse(response.body, response.status, response.headers, content_type=response.media_type)

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import orjson
 
-from server.exchange import Endpoint, Request, Response, Route
+from server.exchange import Endpoint, Request, Response
 from server.negotiation import check_accepts
+from server.routing import Route
 from server.settings import Settings
 
 

@@ -6,9 +6,10 @@ import orjson
 
 from server.admission import Readiness
 from server.errors import NotReady
-from server.exchange import Request, Response, Route
+from server.exchange import Request, Response
 from server.model import Model
 from server.negotiation import check_accepts
+from server.routing import Route
 
 ALIVE = b'{"status":"alive"}'
 READY = b'{"status":"ready"}'

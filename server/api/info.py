@@ -9,12 +9,13 @@ from typing import Any
 
 import orjson
 
-from server.exchange import Request, Response, Route
+from server.exchange import Request, Response
 from server.golden import Golden
 from server.manifest import Seal
 from server.model import Model
 from server.negotiation import check_accepts
-from server.openapi import parameter_schema
+from server.routing import Route
+from server.schemas import parameter_schema
 from server.scoreboard import Record, Scoreboard
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from server.admission import Readiness
-from server.exchange import Request, Response, Route
+from server.exchange import Request, Response
+from server.routing import Route
 from server.scoreboard import Scoreboard
 from server.telemetry import Telemetry
 

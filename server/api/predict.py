@@ -1,26 +1,22 @@
 """`POST /api/predict` and `GET /api/predict/params`."""
 
-import time
 from collections.abc import Sequence
 
 import orjson
 
-from server.admission import Deadline
-from server.batching import EngineBusy
 from server.errors import FieldError, InvalidInput
-from server.exchange import Request, Response, Route
+from server.exchange import Request, Response
+from server.flow import Asked, Flow
 from server.model import Model
 from server.negotiation import check_accepts, check_json_body, prefers_lenient
 from server.openapi import params
-from server.predictor import Predictor
-from server.problems import describe, type_of
-from server.settings import Settings
-from server.telemetry import Telemetry
+from server.problems import describe
+from server.routing import Route
 
 
-def predict_routes(model: Model, predictor: Predictor, telemetry: Telemetry, settings: Settings) -> Sequence[Route]:
+def predict_routes(model: Model, flow: Flow) -> Sequence[Route]:
     """Make the routes that predict and that say what can be sent."""
-    listing = orjson.dumps(params(model))
+    listing, predictor = orjson.dumps(params(model)), flow.predictor
 
     def predict(request: Request) -> Response:
         headers = request.headers
@@ -28,34 +24,17 @@ def predict_routes(model: Model, predictor: Predictor, telemetry: Telemetry, set
         check_accepts(headers.get("Accept", ""))
         full = _wants_full(request.query.get("detail"))
         lenient = prefers_lenient(headers.get("Prefer", ""))
-        deadline = request.deadline or Deadline(settings.deadline)
-        body = request.read(settings.max_body_bytes)
-
-        start = time.perf_counter()
-        batch = predictor.parse(body, lenient=lenient)
-        parsed = time.perf_counter()
-        request.rows = len(batch.rows)
-        deadline.check()  # no work for an answer that comes too late
-        try:
-            evaluation = predictor.evaluate(batch, full=full, timeout=deadline.remaining())
-        except EngineBusy:
-            raise deadline.exceeded() from None
-        evaluated = time.perf_counter()
+        asked, evaluation = flow.evaluate(request, lambda body: Asked(predictor.parse(body, lenient=lenient), full))
         answer = predictor.render(
-            batch,
+            asked.batch,
             evaluation,
             describe=lambda error: describe(error, request.id),
             prediction_id=request.id,
             full=full,
         )
-        deadline.check()
-        seconds = evaluated - parsed - evaluation.waited
-        request.timings["queue"] = request.timings.get("queue", 0.0) + evaluation.waited
-        request.timings |= {"parse": parsed - start, "model": seconds}
-        telemetry.predicted(answer.rows, answer.tally, seconds)
-        if answer.failures:
-            telemetry.rejected(type_of(failure).slug for failure in answer.failures)
-        return Response(200, answer.body, headers=[("Preference-Applied", "handling=lenient")] if batch.lenient else [])
+        flow.count(request, answer.rows, answer.tally, answer.failures)
+        preferences = [("Preference-Applied", "handling=lenient")] if asked.batch.lenient else []
+        return Response(200, answer.body, headers=preferences)
 
     def list_params(request: Request) -> Response:
         check_accepts(request.headers.get("Accept", ""))

@@ -7,6 +7,7 @@ import orjson
 from server.application import prepare
 from server.openapi import openapi_document
 from server.postman import collection
+from server.protocols.registry import parts_of
 from server.settings import Settings
 from server.sources.fetching import read
 from server.swagger import swagger_document
@@ -16,8 +17,11 @@ from server.urls import Url
 def document(place: Path | Url, settings: Settings, *, swagger: bool) -> str:
     """Write the OpenAPI document of the bundle at `place`, or the Swagger one, as indented JSON."""
     prepared = prepare(settings, read(settings, place))
-    write = swagger_document if swagger else openapi_document
-    document = write(prepared.model, settings, prepared.example_answer)
+    model, example = prepared.model, prepared.example_answer
+    if swagger:
+        document = swagger_document(model, settings, example)
+    else:
+        document = openapi_document(model, settings, example, parts_of(model, settings))
     return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
 
 

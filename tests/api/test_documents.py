@@ -175,7 +175,7 @@ def test_every_route_is_described(crime: Client) -> None:
         if method != "parameters"
     }
     served = {
-        (route.rule, method)
+        (route.path, method)
         for routes in application_of(crime).routes.values()
         for route in routes
         for method in route.endpoints

@@ -132,12 +132,13 @@ def test_the_documents_say_so(client: Client) -> None:
     openapi = client.get("/openapi.json", headers=bearer(OPS)).get_json()
     swagger = client.get("/swagger.json", headers=bearer(OPS)).get_json()
     assert set(openapi["components"]["securitySchemes"]) == set(swagger["securityDefinitions"]) == {"bearer", "apiKey"}
-    scopes = {route.rule: route.scope for some in application_of(client).routes.values() for route in some}
+    scopes = {route.path: route.scope for some in application_of(client).routes.values() for route in some}
     for path, operations in openapi["paths"].items():
         for operation in operations.values():
             assert ("security" in operation) == (scopes[path] is not None), path
             assert ({"401", "403", "429"} <= set(operation["responses"])) == (scopes[path] is not None)
-        assert SCOPE_OF.get(path) == scopes[path]
+        if path.startswith("/api/"):
+            assert SCOPE_OF.get(path) == scopes[path]
         if path in swagger["paths"]:
             (operation,) = swagger["paths"][path].values()
             assert ("security" in operation) == (scopes[path] is not None)

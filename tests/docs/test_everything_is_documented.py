@@ -96,12 +96,12 @@ def test_fields_of_log_lines_are_documented(
 
 
 def test_routes_are_documented(app: flask.Flask) -> None:
-    """Each path of the OpenAPI document and each route of the application is on the page about the API."""
-    page = (DOCS / "api.md").read_text(encoding="utf-8")
+    """Each path of the OpenAPI document and each route of the application is on a page about the API or protocols."""
+    pages = "".join((DOCS / name).read_text(encoding="utf-8") for name in ("api.md", "protocols.md"))
     paths = set(app.test_client().get("/openapi.json").get_json()["paths"])
-    rules = {rule.rule for rule in app.url_map.iter_rules()}
-    for path in paths | {ASSETS if rule.startswith(ASSETS) else rule for rule in rules}:
-        assert f"`{path}`" in page
+    routes = [route for some in app.extensions["brinery"].routes.values() for route in some]
+    for path in paths | {ASSETS if route.path.startswith(ASSETS) else route.path for route in routes}:
+        assert f"`{path}`" in pages
 
 
 def test_the_files_of_the_docs_page_can_be_fetched(app: flask.Flask) -> None:

@@ -1,14 +1,16 @@
 """A front of a few routes, which do what a test tells them."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
 
 from server.application import Application, Common
-from server.exchange import Exchange, Request, Response, Route
+from server.exchange import Exchange, Request, Response
 from server.front import Front
+from server.guard import Guard
+from server.routing import Route
 from server.scoreboard import Record
 from server.telemetry import MODEL_INFO, Telemetry
 from tests.models import FakeEvaluator, fake_model, settings
@@ -32,8 +34,10 @@ class Gate:
         self._open.set()
 
 
-def fake_front(*, serial: bool = False, gate: Callable[[], None] = lambda: None, **given: Any) -> Front:
-    """Make a front with four routes: each says which thread answered and what body it had.
+def fake_front(
+    *, serial: bool = False, gate: Callable[[], None] = lambda: None, guard: Guard | None = None, **given: Any
+) -> Front:
+    """Make a front with four routes, behind a guard if one is given: each says which thread answered, and its body.
 
     `POST /predict` goes through the gate last; `GET /slow` is one that blocks, `GET /live` one that does not, and `/`
     is the root.
@@ -51,16 +55,20 @@ def fake_front(*, serial: bool = False, gate: Callable[[], None] = lambda: None,
         gate()
         return response
 
-    routes = [
-        Route("/", {"GET": answer}),
-        Route("/live", {"GET": answer}),
-        Route("/slow", {"GET": answer}, blocking=True),
-        Route("/predict", {"POST": predict}),
-    ]
+    routes: Mapping[str, Sequence[Route]] = {
+        "all": [
+            Route("/", {"GET": answer}),
+            Route("/live", {"GET": answer}),
+            Route("/slow", {"GET": answer}, blocking=True),
+            Route("/predict", {"POST": predict}),
+        ]
+    }
+    if guard is not None:
+        routes = guard.protect(routes)
     log = structlog.wrap_logger(None, processors=[_drop], wrapper_class=structlog.BoundLogger)
     telemetry = Telemetry()
     exchange = Exchange(made, model.identity, telemetry, log)
-    return Front(Application(made, model, exchange, {"all": routes}, Common(telemetry), log))
+    return Front(Application(made, model, exchange, routes, Common(telemetry), log))
 
 
 def metrics_of(front: Front) -> str:

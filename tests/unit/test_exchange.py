@@ -8,8 +8,9 @@ import pytest
 import structlog
 
 from server.errors import DeadlineExceeded, FieldError, InvalidInput, MethodNotAllowed, NotReady, PredictionError
-from server.exchange import Exchange, Request, Response, Route
+from server.exchange import Exchange, Request, Response
 from server.model import Identity
+from server.routing import Route
 from server.scoreboard import Record
 from server.telemetry import EVENTS, MODEL_INFO, Telemetry
 from tests.models import settings

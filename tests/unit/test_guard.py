@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.errors import Forbidden, RateLimited, Unauthenticated
-from server.exchange import Request, Response, Route
+from server.exchange import Request, Response
 from server.guard import Guard, Guarded, credential
 from server.keys import digest_of, new_key, read_keys
 from server.rates import Rate
+from server.routing import Route
 from server.settings import SCOPES
 from tests.models import settings
 

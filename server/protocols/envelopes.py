@@ -1,0 +1,40 @@
+"""How dialects write errors: the same sentences, in forms of their own, and 400 for what a schema refuses."""
+
+from typing import Any, Final
+
+import orjson
+
+from server.errors import InvalidInput
+from server.exchange import Response
+from server.problems import describe, type_of
+
+MAX_SENTENCES: Final = 4_096  # letters of the sentences about fields
+
+
+def status_of(error: Exception) -> int:
+    """Give the status of an error: these protocols have none but 400 for well-formed input that is refused."""
+    return 400 if isinstance(error, InvalidInput) else type_of(error).status
+
+
+def sentence(error: Exception) -> str:
+    """Say what is wrong; of fields, each with its place in the rows, counted from 0."""
+    if not isinstance(error, InvalidInput):
+        return str(describe(error, "")["detail"])
+    text = ""
+    for told, each in enumerate(error.errors):
+        more = f"{each.pointer}: {each.detail} " if each.pointer else f"{each.detail} "
+        if len(text) + len(more) > MAX_SENTENCES:
+            return f"{text}There are {error.count - told} more errors."
+        text += more
+    left = error.count - len(error.errors)
+    return f"{text}There are {left} more errors." if left > 0 else text.rstrip()
+
+
+def as_error(error: Exception, _: str) -> Response:
+    """Write an error as `{"error": sentence}`, as KServe, Triton and Vertex AI do."""
+    return error_response(error, {"error": sentence(error)})
+
+
+def error_response(error: Exception, document: Any) -> Response:  # noqa: ANN401
+    """Make the answer for an error of a document of a dialect's own."""
+    return Response(status_of(error), orjson.dumps(document))

@@ -1,0 +1,68 @@
+"""What every dialect is made of, and gives."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from server.admission import Readiness
+from server.flow import Flow
+from server.model import Model
+from server.openapi import Part, answer_headers, ref
+from server.problems import TYPES
+from server.routing import Route
+from server.schemas import Schema, object_schema
+from server.settings import Settings
+
+ERROR: Final = object_schema({"error": {"type": "string"}})
+# What any operation with a body, and any without one, may be refused with.
+REFUSALS: Final = (400, 404, 405, 408, 413, 415, 500, 503, 504)
+REFUSALS_OF_READS: Final = (400, 404, 405, 500)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a dialect speaks of: one model, the flow of requests to it, and the server's state."""
+
+    model: Model
+    flow: Flow
+    settings: Settings
+    readiness: Readiness
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """A dialect: its routes, and its part of the OpenAPI document."""
+
+    routes: Callable[[Context], Sequence[Route]]
+    part: Callable[[Model, Settings], Part]
+
+
+def operation(
+    name: str, summary: str, tag: str, answer: Schema, *, error: str, statuses: Sequence[int], **more: object
+) -> dict[str, Any]:
+    """Write an operation whose answer is JSON, and whose errors have the schema named `error`; `more` is put in."""
+    responses: dict[str, Any] = {
+        "200": {
+            "description": "The answer.",
+            "headers": answer_headers(),
+            "content": {"application/json": {"schema": answer}},
+        }
+    }
+    for status in statuses:
+        titles = dict.fromkeys(each.title for each in TYPES.values() if each.status == status)
+        responses[str(status)] = {
+            "description": "; ".join(titles) + ".",
+            "headers": answer_headers(),
+            "content": {"application/json": {"schema": ref(error)}},
+        }
+    return {"operationId": name, "summary": summary, "tags": [tag], **more, "responses": responses}
+
+
+def body_of(schema: Schema, example: object, media_type: str = "application/json") -> dict[str, Any]:
+    """Write the body of an operation."""
+    return {"required": True, "content": {media_type: {"schema": schema, "examples": {"rows": {"value": example}}}}}
+
+
+def path_parameter(name: str, value: str) -> Mapping[str, Any]:
+    """Write a part of a path that has one value."""
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "enum": [value]}}
