@@ -4,6 +4,7 @@ Quicker than value by value, and all that a batch needs in which nothing is wron
 row by row.
 """
 
+import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ def _numbers(parameter: Parameter) -> Encode:
         if not set(map(type, values)) <= {float, int}:
             return None
         numbers = cast("Sequence[float]", values)
-        if min(numbers) < low or max(numbers) > high:
+        if min(numbers) < low or max(numbers) > high or math.isnan(sum(numbers)):  # JSON has no NaN; others may
             return None
         return list(map(float, numbers))
 

@@ -217,8 +217,8 @@ def _category(parameter: Parameter) -> Encoder:
 
 
 def _number(parameter: Parameter) -> Encoder:
-    low = -math.inf if parameter.minimum is None else parameter.minimum
-    high = math.inf if parameter.maximum is None else parameter.maximum
+    low = -MAX_DOUBLE if parameter.minimum is None else parameter.minimum
+    high = MAX_DOUBLE if parameter.maximum is None else parameter.maximum
     step = parameter.multiple_of or (1 if parameter.kind is Kind.INTEGER else 0)
 
     def encode(value: object) -> Code | Absent:

@@ -1,11 +1,15 @@
 """Batches column by column: the codes that they have row by row, or nothing."""
 
 import json
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from server.columns import Table
+from server.columns import Row, Table
 from server.decoding import has_only
 from server.errors import InvalidInput
 from server.parameter import Parameter
@@ -40,6 +44,8 @@ REFUSED: list[tuple[str, Parameter, list[Any]]] = [
     ("below", number(minimum=0), [1, -0.5]),
     ("above", number(maximum=1), [1.5, 1]),
     ("true for a number", number(), [1, True]),
+    ("not a number", number(nullable=True), [1.0, math.nan, 2.0]),
+    ("infinite", number(), [1.0, math.inf]),
     ("null", number(), [1, None]),
     ("no multiple", number(multiple_of=3), [3, 4]),
     ("no integer", integer(), [1, 1.5]),
@@ -146,3 +152,30 @@ def test_strings_are_counted() -> None:
     assert has_only(b'[{"a":"b"}]', 2)
     assert not has_only(b'[{"a":"b","a":"c"}]', 2)
     assert not has_only(rb'[{"a":"\n"}]', 2)
+
+
+NAMES = st.sampled_from(["c", "n", "i", "b", "d", "other"])
+VALUES: st.SearchStrategy[Any] = st.sampled_from(
+    ["red", "green", "blue", 0, 1, 2.5, -3, True, None, math.nan, [], {}, "x" * 70]
+)
+COLUMNS = st.integers(1, 4).flatmap(
+    lambda count: st.tuples(st.just(count), st.dictionaries(NAMES, st.lists(VALUES, min_size=count, max_size=count)))
+)
+
+
+def outcome(parse: Callable[[], Sequence[Row]]) -> str:
+    """Say which codes came of a parse, or which errors."""
+    try:
+        return repr(list(parse()))
+    except InvalidInput as error:
+        return repr((error.errors, error.count))
+
+
+@given(COLUMNS, st.booleans())
+def test_columns_are_read_as_their_rows(given_columns: tuple[int, dict[str, list[Any]]], ignore: bool) -> None:
+    """Columns give the codes, or the errors, of the objects that they are made of."""
+    count, columns = given_columns
+    parameters = (category(), number(nullable=True), integer(), boolean(), number("d", default=1.0))
+    signature = Signature(parameters, ignore_unknown=ignore)
+    rows = [{name: column[at] for name, column in columns.items()} for at in range(count)]
+    assert outcome(lambda: signature.parse_columns(columns, count)) == outcome(lambda: signature.parse_rows(rows))

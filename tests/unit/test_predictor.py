@@ -14,7 +14,7 @@ from server.errors import BrineryError, InvalidInput, MalformedBody, PredictionE
 from server.outputs import Form, Outputs
 from server.predictor import Answer, Predictor
 from server.problems import describe
-from tests.models import PROBABILITIES, FakeEvaluator, fake_model, number
+from tests.models import PROBABILITIES, FakeEvaluator, estimators, fake_model, number, real_model
 
 BAD = {"n": "six"}
 GOOD = {"n": 6}
@@ -167,3 +167,40 @@ def test_classes_are_asked_for_where_shown(outputs: Outputs, full: bool, asked: 
     given = Predictor(fake_model(number(), evaluator=Watching(), outputs=outputs), max_rows=1)
     given.evaluate(given.parse(b'{"n": 6}'), full=full)
     assert seen == [asked]
+
+
+@pytest.mark.parametrize(
+    ("kind", "shapes"),
+    [
+        ("binary", [(2, 2)]),
+        ("several", [(2, 2), (2, 2)]),
+        ("several numbers", [(2, 2)]),
+        ("no probabilities", None),
+    ],
+)
+def test_outcome_by_outputs(kind: str, shapes: list[tuple[int, int]] | None) -> None:
+    """What a model says is had by output, and is what the estimator itself predicts."""
+    estimator = estimators()[kind]
+    made = Predictor(real_model(estimator), max_rows=5)
+    batch = made.batch_of_columns({"x0": [0, 1], "x1": [0, 2]}, 2)
+    outcome = made.outcome(batch, made.evaluate(batch, full=True))
+    expected = estimator.predict(np.array([[0.0, 0.0], [1.0, 2.0]]))
+    assert outcome.rows == 2
+    assert np.array_equal(np.array(outcome.predictions()).T.reshape(expected.shape), expected)
+    assert (None if outcome.numbers is None else [each.shape for each in outcome.numbers]) == shapes
+    assert sum(outcome.tally().values()) == 2 * len(outcome.predictions())
+
+
+def test_outcome_of_what_is_not_finite() -> None:
+    """Whoever writes answers in a form of his own gets no number that is not finite."""
+    made = predictor(Halves())
+    batch = made.batch([{"n": 0}])
+    with pytest.raises(PredictionError):
+        made.outcome(batch, made.evaluate(batch))
+
+
+@pytest.mark.parametrize("count", [0, 6])
+def test_counts_of_columns(count: int) -> None:
+    """Columns have as many rows as an array may have."""
+    with pytest.raises(InvalidInput if not count else TooManyRows):
+        predictor().batch_of_columns({"n": [1.0] * count}, count)
