@@ -10,6 +10,7 @@ from typing import Final
 from server.errors import NotAcceptable, UnsupportedMediaType
 
 JSON: Final = "application/json"
+HTML: Final = "text/html"
 CHARSET: Final = re.compile(r"charset\s*=\s*\"?utf-?8\"?", re.IGNORECASE)
 
 
@@ -31,10 +32,15 @@ def check_json_body(content_type: str, content_encoding: str) -> None:
 @lru_cache(maxsize=64)
 def check_accepts(accept: str, media_type: str = JSON) -> None:
     """Raise `NotAcceptable` unless the caller takes `media_type`; no header means that he takes anything."""
-    if accept in ("", "*/*", media_type) or _quality(accept, media_type) > 0:
-        return
-    msg = f"This route writes {media_type}, which the request's Accept header excludes."
-    raise NotAcceptable(msg)
+    if accept not in ("", "*/*", media_type) and not _quality(accept, media_type):
+        msg = f"This route writes {media_type}, which the request's Accept header excludes."
+        raise NotAcceptable(msg)
+
+
+@lru_cache(maxsize=64)
+def is_for_people(accept: str) -> bool:
+    """Tell whether a caller names HTML, as every browser does, or takes no JSON."""
+    return HTML in accept.lower() or not _quality(accept or "*/*", JSON)
 
 
 def _quality(accept: str, media_type: str) -> float:

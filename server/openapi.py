@@ -79,14 +79,16 @@ def openapi_document(
     for name, sentence in ANSWER_HEADERS.items():
         spec.components.header(name, {"description": sentence, "schema": {"type": "string"}})
     _add_predict(spec, model, settings, example_answer)
-    _add_reads(spec, params(model))
+    _add_reads(spec, params(model), settings)
     scopes = dict(SCOPE_OF)
+    schemas: Schema = {}
     for part in parts:
         scopes |= part.scopes
-        for name, schema in part.schemas.items():
-            spec.components.schema(name, dict(schema))
+        schemas |= part.schemas  # dialects share some
         for path, operations in part.paths.items():
             spec.path(path, operations=dict(operations))
+    for name, schema in schemas.items():
+        spec.components.schema(name, dict(schema))
     document = spec.to_dict()
     if settings.auth:
         schemes = openapi_schemes(settings)
@@ -158,7 +160,7 @@ def _add_predict(spec: APISpec, model: Model, settings: Settings, example_answer
     spec.path("/api/predict", operations={"post": operation})
 
 
-def _add_reads(spec: APISpec, listing: Mapping[str, Any]) -> None:
+def _add_reads(spec: APISpec, listing: Mapping[str, Any], settings: Settings) -> None:
     anything = {"type": "object"}
     health = object_schema({"status": {"type": "string"}, "components": anything})
     entry = {"anyOf": [{"type": "array"}, {"type": ["integer", "boolean", "string"]}]}
@@ -185,7 +187,12 @@ def _add_reads(spec: APISpec, listing: Mapping[str, Any]) -> None:
     _add_get(spec, "/api/docs", "docs", "This document as a page", "documents", {"200": page, **problems("page")})
     there: Schema = {"description": "To the documentation.", "headers": answer_headers()}
     there["headers"]["Location"] = {"schema": {"type": "string"}}
-    _add_get(spec, "/", "root", "To the documentation", "documents", {"307": there, **problems("page")})
+    root = {"307": there, **problems("page")}
+    if "kserve" in settings.protocols:
+        root = {
+            "200": ok_response("To who does not ask for HTML: the server is alive, as KServe says it.", anything)
+        } | root
+    _add_get(spec, "/", "root", "To the documentation", "documents", root)
 
 
 def _add_get(spec: APISpec, path: str, name: str, summary: str, tag: str, responses: Mapping[str, Any]) -> None:

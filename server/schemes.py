@@ -46,7 +46,14 @@ def protect(
         if scopes.get(path) in settings.auth:
             for operation in operations.values():
                 operation["security"] = [{name: []} for name in schemes]
-                operation["responses"] = {**operation["responses"], **problems}
+                form = _form_of(operation["responses"].get("500", {}))
+                refusals = {status: {**problem, **form} for status, problem in problems.items()}
+                operation["responses"] = {**operation["responses"], **refusals}
+
+
+def _form_of(response: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give the form in which an operation tells of failures: a dialect has one of its own."""
+    return {"content": response["content"]} if "content" in response else {}
 
 
 def _keys() -> dict[str, Any]:

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import orjson
 
+from server.api.health import ALIVE
 from server.exchange import Endpoint, Request, Response
-from server.negotiation import check_accepts
+from server.negotiation import check_accepts, is_for_people
 from server.routing import Route
 from server.settings import Settings
 
@@ -55,13 +56,19 @@ def docs_routes(openapi: Mapping[str, Any], swagger: Mapping[str, Any], settings
     def show(_: Request) -> Response:
         return Response(200, page, "text/html; charset=utf-8", list(PAGE_HEADERS))
 
+    def lead(request: Request) -> Response:
+        if speaks_kserve and not is_for_people(request.headers.get("Accept", "")):
+            return Response(200, ALIVE)  # what a client of KServe's takes for a live server
+        return Response(307, b"", "text/plain; charset=utf-8", list(there))
+
+    speaks_kserve = "kserve" in settings.protocols
     there = [("Location", f"{settings.root_path}/api/docs")]
     return [
         Route("/openapi.json", {"GET": _document(openapi)}),
         Route("/swagger.json", {"GET": _document(swagger)}),
         # A browser sends no credentials for a page: it holds nothing of the model, and asks for the document with them.
         Route("/api/docs", {"GET": show}, scope=None),
-        Route("/", {"GET": lambda _: Response(307, b"", "text/plain; charset=utf-8", list(there))}, scope=None),
+        Route("/", {"GET": lead}, scope=None),
         *(Route(f"/api/docs/assets/{name}", {"GET": _asset(name)}, blocking=True, scope=None) for name in ASSETS),
     ]
 

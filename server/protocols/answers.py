@@ -1,27 +1,46 @@
 """Answers of one value for each row, as KServe v1, MLflow, Vertex AI and Azure ML give them."""
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from server.errors import WrongForm
-from server.outputs import Outputs
-from server.predictor import Outcome
+from server.flow import Asked
+from server.outputs import Form, Outputs
+from server.predictor import Batch, Outcome
 
 METHODS: Final = ("predict", "predict_proba")
+METHOD: Final = "predict_method"
+
+
+@dataclass(frozen=True, slots=True)
+class Question(Asked):
+    """Rows, and which of the estimator's methods is to answer."""
+
+    method: str = "predict"
+
+    @classmethod
+    def of(cls, batch: Batch, method: str) -> "Question":
+        """Ask a method about rows."""
+        return cls(batch, method == "predict", method)
 
 
 def method_of(parameters: object, default: str, outputs: Outputs, member: str) -> str:
     """Give which of the estimator's methods is asked for; raise `WrongForm` for one that it does not have.
 
-    `parameters` is what the request's `member` holds, if it has one.
+    `parameters` is what the request's `member` holds, None if it has none.
     """
-    method = parameters.get("predict_method", default) if isinstance(parameters, dict) else default
-    if method not in METHODS:
-        msg = f"`{member}.predict_method` must be `predict` or `predict_proba`."
+    if parameters is not None and not isinstance(parameters, dict):
+        msg = f'`{member}` must be an object, such as {{"{METHOD}": "predict_proba"}}.'
         raise WrongForm(msg)
-    if method == "predict_proba" and outputs.form is not outputs.form.PROBABILITIES:
-        if not isinstance(parameters, dict) or "predict_method" not in parameters:
-            return "predict"  # the operator's choice is for models that have it
-        msg = f"This model gives no probabilities; leave out `{member}.predict_method`."
+    has_both = outputs.form is Form.PROBABILITIES
+    if not parameters or METHOD not in parameters:
+        return default if has_both else "predict"  # the operator's choice is for models that have it
+    method = parameters[METHOD]
+    if method not in METHODS:
+        msg = f"`{member}.{METHOD}` must be `predict` or `predict_proba`."
+        raise WrongForm(msg)
+    if method != "predict" and not has_both:
+        msg = f"This model gives no probabilities; leave out `{member}.{METHOD}`."
         raise WrongForm(msg)
     return str(method)
 
@@ -34,4 +53,4 @@ def values(outcome: Outcome, method: str, outputs: Outputs) -> list[Any]:
     else:
         arrays = outcome.predictions()
     several = len(outputs.outputs) > 1 and len(arrays) > 1
-    return [list(row) for row in zip(*arrays, strict=True)] if several else list(arrays[0])
+    return [list(row) for row in zip(*arrays, strict=True)] if several else arrays[0]

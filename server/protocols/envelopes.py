@@ -24,10 +24,15 @@ def sentence(error: Exception) -> str:
     for told, each in enumerate(error.errors):
         more = f"{each.pointer}: {each.detail} " if each.pointer else f"{each.detail} "
         if len(text) + len(more) > MAX_SENTENCES:
-            return f"{text}There are {error.count - told} more errors."
+            return text + _more(error.count - told)
         text += more
-    left = error.count - len(error.errors)
-    return f"{text}There are {left} more errors." if left > 0 else text.rstrip()
+    return (text + _more(error.count - len(error.errors))).rstrip()
+
+
+def _more(count: int) -> str:
+    if count == 1:
+        return "There is one more error."
+    return f"There are {count} more errors." if count else ""
 
 
 def as_error(error: Exception, _: str) -> Response:

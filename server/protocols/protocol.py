@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from server.admission import Readiness
+from server.exchange import Request
 from server.flow import Flow
 from server.model import Model
+from server.negotiation import JSON, check_accepts, check_json_body
 from server.openapi import Part, answer_headers, ref
 from server.problems import TYPES
 from server.routing import Route
@@ -15,8 +17,8 @@ from server.settings import Settings
 
 ERROR: Final = object_schema({"error": {"type": "string"}})
 # What any operation with a body, and any without one, may be refused with.
-REFUSALS: Final = (400, 404, 405, 408, 413, 415, 500, 503, 504)
-REFUSALS_OF_READS: Final = (400, 404, 405, 500)
+REFUSALS: Final = (400, 404, 405, 406, 408, 413, 415, 500, 503, 504)
+REFUSALS_OF_READS: Final = (400, 404, 405, 406, 500)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,13 @@ class Protocol:
 
     routes: Callable[[Context], Sequence[Route]]
     part: Callable[[Model, Settings], Part]
+
+
+def check_json(request: Request) -> None:
+    """Raise what is wrong with a request's media types; a body of none is taken for JSON."""
+    headers = request.headers
+    check_json_body(headers.get("Content-Type", "") or JSON, headers.get("Content-Encoding", ""))
+    check_accepts(headers.get("Accept", ""))
 
 
 def operation(

@@ -8,9 +8,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
+from server.columns import Table
 from server.errors import WrongForm
-from server.parameter import Kind, Label, Parameter, cut
+from server.exchange import RequestHeaders
+from server.parameter import Code, Kind, Label, Parameter, cut, json_type
 from server.predictor import Batch, Predictor
+from server.routing import Rows
 from server.signature import Signature
 
 Translate: TypeAlias = Callable[[object], object]
@@ -24,7 +27,8 @@ class RowReader:
     def __init__(self, signature: Signature, predictor: Predictor) -> None:
         self.names = [parameter.name for parameter in signature.parameters]
         self.parameters = signature.parameters
-        self._predictor = predictor
+        self._signature, self._predictor = signature, predictor
+        self._required = max(1, sum(parameter.required for parameter in signature.parameters))
         translators = {parameter.name: translator(parameter) for parameter in signature.parameters}
         self._translators = {name: translate for name, translate in translators.items() if translate is not None}
 
@@ -47,26 +51,34 @@ class RowReader:
     def records(self, records: Sequence[object]) -> Batch:
         """Read rows that are objects."""
         self._predictor.check_count(len(records))
-        if not self._translators:
-            return self._predictor.batch(list(records))
-        return self._predictor.batch([self._translated(each) for each in records])
+        table = self._table(records)
+        if table is None and self._translators:
+            records = [self._translated(each) for each in records]
+            table = self._table(records)
+        return self._predictor.batch(list(records)) if table is None else Batch(table, single=False)
 
     def lists(self, rows: Sequence[object], member: str, names: Sequence[str] | None = None) -> Batch:
-        """Read rows that are lists, in the order of the columns' names, the model's own unless others are given."""
+        """Read rows that are lists, in the order of the columns' names, the model's own unless others are given.
+
+        The rows of a single column may be its values themselves.
+        """
         self._predictor.check_count(len(rows))
         names = self.names if names is None else names
-        if len(names) == 1:
-            rows = [row if isinstance(row, list) else [row] for row in rows]
+        read: list[list[object]] = []
         for at, row in enumerate(rows):
-            if not isinstance(row, list) or len(row) != len(names):
-                got = f"{len(row)} values" if isinstance(row, list) else "something else"
+            values = row if isinstance(row, list) or len(names) != 1 else [row]
+            if not isinstance(values, list) or len(values) != len(names):
+                got = f"{len(values)} values" if isinstance(values, list) else json_type(values)
                 msg = f"`{member}`, row {at}: expected a list of {len(names)} values ({listing(names)}); got {got}."
                 raise WrongForm(msg)
-        return self.records([dict(zip(names, row, strict=True)) for row in rows])  # type: ignore[call-overload]
+            read.append(values)
+        if len(read) == 1:
+            return self.records([dict(zip(names, read[0], strict=True))])
+        return self.columns({name: list(column) for name, *column in zip(names, *read, strict=True)}, member)
 
     def columns(self, columns: Mapping[str, object], member: str) -> Batch:
         """Read columns, each a list with a value for each row."""
-        lists: dict[str, Sequence[object]] = {}
+        lists: dict[str, list[object]] = {}
         count: int | None = None
         for name, column in columns.items():
             if not isinstance(column, list):
@@ -75,10 +87,27 @@ class RowReader:
             if count is not None and len(column) != count:
                 msg = f"`{member}`, column {cut(name)} has {len(column)} values; the columns before it have {count}."
                 raise WrongForm(msg)
-            count = len(column)
-            translate = self._translators.get(name)
-            lists[name] = column if translate is None else list(map(translate, column))
+            count, lists[name] = len(column), column
+        self._predictor.check_count(count or 0)
+        if lists.keys() != set(self.names):
+            # A column that is missing, or too many, is so in every row: told once.
+            self.records([{name: column[0] for name, column in lists.items()}])
+        for name, translate in self._translators.items():
+            if name in lists:
+                lists[name] = list(map(translate, lists[name]))
         return self._predictor.batch_of_columns(lists, count or 0)
+
+    def count(self, _: RequestHeaders, body: bytes) -> Rows:
+        """Estimate the rows of a body in any of the forms; the most of those that are not refused by their form.
+
+        A row has a comma for each of its values but one, and one before the next row; of records, those that are
+        refused count too.
+        """
+        objects = body.count(b"{")
+        return Rows(max(1, body.count(b'{"') - 2), max(objects - 1, body.count(b",") // self._required + 1))
+
+    def _table(self, records: Sequence[object]) -> Table | None:
+        return self._signature.parse_table(records) if len(records) > 1 else None
 
     def _translated(self, record: object) -> object:
         if not isinstance(record, dict):
@@ -89,17 +118,24 @@ class RowReader:
         }
 
 
+def codes_of(parameter: Parameter) -> Mapping[float, Label | None]:
+    """Give the label of each number that is a code of the parameter; none where a number is a value."""
+    if parameter.kind is Kind.BOOLEAN:
+        return {0.0: False, 1.0: True}
+    if parameter.kind is not Kind.CATEGORY or any(type(label) is int for label in parameter.labels):
+        return {}
+    table: dict[float, Label | None] = {}
+    for label, code in zip(parameter.labels, parameter.codes, strict=True):
+        if _is_number(code):
+            table.setdefault(float(code), label)  # type: ignore[arg-type]  # it is a number
+    if parameter.nullable and _is_number(parameter.null_code):
+        table.setdefault(float(parameter.null_code), None)  # type: ignore[arg-type]  # it is a number
+    return table
+
+
 def translator(parameter: Parameter) -> Translate | None:
     """Make the function from a code to the label; None where a number is never a code. Other values stay."""
-    if parameter.kind is Kind.BOOLEAN:
-        table: dict[float, Label] = {0.0: False, 1.0: True}
-    elif parameter.kind is Kind.CATEGORY and not any(type(label) is int for label in parameter.labels):
-        table = {}
-        for label, code in zip(parameter.labels, parameter.codes, strict=True):
-            if isinstance(code, (int, float)) and not isinstance(code, bool) and not math.isnan(code):
-                table.setdefault(float(code), label)
-    else:
-        return None
+    table = codes_of(parameter)
     if not table:
         return None
 
@@ -109,6 +145,10 @@ def translator(parameter: Parameter) -> Translate | None:
         return value
 
     return translate
+
+
+def _is_number(code: Code) -> bool:
+    return isinstance(code, (int, float)) and not isinstance(code, bool) and math.isfinite(code)
 
 
 def listing(names: Sequence[str]) -> str:

@@ -314,8 +314,8 @@ def test_no_other_files_are_served(crime: Client, name: str) -> None:
 
 
 def test_the_root_leads_to_the_page(crime: Client) -> None:
-    """`/` leads to the documentation."""
-    response = crime.get("/")
+    """`/` leads a browser to the documentation."""
+    response = crime.get("/", headers={"Accept": "text/html"})
     assert response.status_code == 307
     assert response.headers["Location"] == "/api/docs"
     assert b"<" not in response.data

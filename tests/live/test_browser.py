@@ -48,7 +48,8 @@ class Proxy(http.server.BaseHTTPRequestHandler):
         if not inside:
             self.send_error(502)
             return
-        answer = self.server.behind.request("GET", self.path.removeprefix(ROOT_PATH) or "/")
+        accept = {"Accept": self.headers.get("Accept", "*/*")}
+        answer = self.server.behind.request("GET", self.path.removeprefix(ROOT_PATH) or "/", headers=accept)
         self.send_response(answer.status)
         for name in ("Content-Type", "Content-Security-Policy", "Location"):
             if name in answer.headers:
@@ -148,6 +149,6 @@ def test_links_behind_a_path(proxy: ProxyServer) -> None:
     behind = proxy.behind
     assert behind.request("GET", "/openapi.json").json["servers"] == [{"url": ROOT_PATH}]
     assert behind.request("GET", "/swagger.json").json["basePath"] == ROOT_PATH
-    assert behind.request("GET", "/").headers["Location"] == f"{ROOT_PATH}/api/docs"
+    assert behind.request("GET", "/", headers={"Accept": "text/html"}).headers["Location"] == f"{ROOT_PATH}/api/docs"
     assert behind.request("GET", f"{ROOT_PATH}/api/health/ready").status == 200
     assert behind.request("GET", f"{ROOT_PATH}-other/api/health/ready").status == 404
