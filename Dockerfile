@@ -71,8 +71,9 @@ ARG ALLOWED_GLOBALS=
 ENV PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     HOME=/tmp \
-    BRINERY_ALLOWED_GLOBALS=${ALLOWED_GLOBALS} \
-    BRINERY_BUNDLE=/pickles
+    BRINERY_ALLOWED_GLOBALS=${ALLOWED_GLOBALS}
+# The default bundle, `pickles`, is the folder there: a variable that names it would hide what a platform names.
+WORKDIR /
 # Owned by root: the server reads its bundle and cannot change it.
 COPY --from=build /pickles /pickles
 USER ${UID}:${UID}
@@ -82,7 +83,8 @@ ARG MODEL_DIGEST=
 RUN if test -n "${BUNDLE}"; then BRINERY_BUNDLE_DIGEST="${MODEL_DIGEST}" brinery check /pickles; fi
 ARG MODEL_NAME=
 ARG MODEL_VERSION=
-LABEL org.opencontainers.image.title="brinery" \
+LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true \
+      org.opencontainers.image.title="brinery" \
       org.opencontainers.image.description="Serves a scikit-learn model as a documented and validated REST API" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="0.1.0" \

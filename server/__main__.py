@@ -12,7 +12,7 @@ from pathlib import Path
 
 from server.errors import BrineryError, BundleError
 from server.parsers import PLACE
-from server.settings import Settings, options
+from server.settings import Settings, given_in, options
 from server.urls import Url, read_place, shown
 
 INTERRUPTED = 130  # what shells make of Ctrl-C
@@ -265,7 +265,10 @@ def _key(given: argparse.Namespace) -> int:
 def _settings(given: argparse.Namespace) -> int:
     from server.console.reference import settings_lines, settings_page
 
-    print(settings_page() if given.markdown else settings_lines(Settings.from_environ(os.environ)), end="")
+    if given.markdown:
+        print(settings_page(), end="")
+    else:
+        print(settings_lines(Settings.from_environ(os.environ), given_in(os.environ)), end="")
     return 0
 
 

@@ -85,6 +85,12 @@ def _root_path(text: str) -> str:
     return text.rstrip("/")
 
 
+def _route(text: str) -> str:
+    if text and not re.fullmatch(r"(/[A-Za-z0-9._~:@!$&'()*+,;=-]+)*/?", text):
+        raise ValueError
+    return text
+
+
 def _origins(text: str) -> tuple[str, ...]:
     origins = tuple(part.strip() for part in text.split(",") if part.strip())
     for origin in origins:
@@ -145,6 +151,7 @@ DIGEST = Parser(_digest, "empty, or `sha256:` and 64 hexadecimal digits")
 PATHS = Parser(_paths, "empty, or paths of files separated by commas")
 HOST = Parser(_text, "an address or a host name")
 ROOT_PATH = Parser(_root_path, "empty, or a path such as `/crime-65`")
+ROUTE = Parser(_route, "empty, or a path such as `/v1/models/crime:predict`")
 FILE = Parser(_optional(lambda text: Path(_text(text))), "empty, or the path of a file")
 RATE = Parser(
     _optional(read_rate), "empty, or a number of requests by `s`, `m`, `h` or `d`, such as `100/s` or `6000/m`"

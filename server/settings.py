@@ -28,12 +28,14 @@ from server.parsers import (
     PLACE,
     RATE,
     ROOT_PATH,
+    ROUTE,
     Parser,
     choice,
     integer,
     seconds,
     some_of,
 )
+from server.platforms import ARTIFACTS, Given, given_by_platforms
 from server.rates import Rate
 from server.urls import Url
 
@@ -144,6 +146,12 @@ class Settings:
         "What the protocols give that have one value for each row: the prediction, or the probabilities in the order "
         "of the labels where the model has them.",
     )
+    vertex_predict_route: str = _setting(
+        "", ROUTE, "Path on which Vertex AI asks for predictions, where it is spoken; empty: none."
+    )
+    vertex_health_route: str = _setting(
+        "", ROUTE, "Path on which Vertex AI asks whether we are ready, where it is spoken; empty: none."
+    )
     engine: Literal["auto", "pickle"] = _setting(
         "auto", choice("auto", "pickle"), "How the model is evaluated; `pickle` uses no compiled engine."
     )
@@ -253,23 +261,16 @@ class Settings:
     )
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """Read the settings from `environ`.
+    def from_environ(cls, environ: Mapping[str, str], *, artifacts: Path = ARTIFACTS) -> Self:
+        """Read the settings from `environ`; `artifacts` is the folder that says that SageMaker runs us.
 
         Raises `SettingError` for a value that cannot be used and for a variable with our prefix that we do not know.
         """
-        known = {option.variable: option for option in options()}
-        values: dict[str, object] = {}
-        for variable in sorted(environ):
-            if not variable.startswith(PREFIX):
-                continue
-            if _is_service_link(variable, environ[variable]):
-                continue
-            if variable not in known:
-                msg = f"{variable} is not a setting; `brinery settings` lists them all."
-                raise SettingError(msg)
-            option = known[variable]
-            values[option.name] = option.parse(environ[variable], source=variable)
+        known = {option.name: option for option in options()}
+        values: dict[str, object] = {
+            name: known[name].parse(given.text, source=given.source)
+            for name, given in given_in(environ, artifacts=artifacts).items()
+        }
         settings = cls(**values)  # type: ignore[arg-type]  # each value comes from its own field's parser
         settings.check_together()
         return settings
@@ -298,9 +299,30 @@ class Settings:
                 "#MANIFEST=signed needs a key to see who signed: set #TRUSTED_KEYS",
             ),
             (self.tls_client_ca and not self.tls_certificate, "#TLS_CLIENT_CA needs #TLS_CERTIFICATE and #TLS_KEY"),
+            (
+                self.vertex_predict_route and self.vertex_predict_route == self.vertex_health_route,
+                "#VERTEX_PREDICT_ROUTE and #VERTEX_HEALTH_ROUTE (AIP_... on Vertex AI) are the same path: give two",
+            ),
         ):
             if wrong:
                 raise SettingError(f"{said.replace('#', PREFIX)}.")
+
+
+def given_in(environ: Mapping[str, str], *, artifacts: Path = ARTIFACTS) -> dict[str, Given]:
+    """Give the texts of the settings, by their names, that are set: our own variables go before the platforms'.
+
+    Raises `SettingError` for a variable with our prefix that we do not know.
+    """
+    known = {option.variable: option for option in options()}
+    given = given_by_platforms(environ, artifacts)
+    for variable in sorted(environ):
+        if not variable.startswith(PREFIX) or _is_service_link(variable, environ[variable]):
+            continue
+        if variable not in known:
+            msg = f"{variable} is not a setting; `brinery settings` lists them all."
+            raise SettingError(msg)
+        given[known[variable].name] = Given(environ[variable], variable)
+    return given
 
 
 def _is_service_link(variable: str, value: str) -> bool:

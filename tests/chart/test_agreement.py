@@ -29,7 +29,7 @@ def test_the_image_runs_as_the_chart_says() -> None:
     context = objects.pod["spec"]["securityContext"]
     assert context["runAsUser"] == context["runAsGroup"] == context["fsGroup"] == 10001
     assert instruction("EXPOSE") == str(objects.container["ports"][0]["containerPort"])
-    assert f"BRINERY_BUNDLE={objects.environ['BRINERY_BUNDLE']}\n" in DOCKERFILE
+    assert f"{instruction('WORKDIR')}{Settings().bundle}" == objects.environ["BRINERY_BUNDLE"]
 
 
 def test_the_image_starts_what_the_chart_expects() -> None:

@@ -58,8 +58,9 @@ def test_it_is_what_the_settings_say() -> None:
     assert re.findall(r"^EXPOSE (.+)$", LAST, re.MULTILINE) == [str(Settings().port)]
     given = dict(re.findall(r"\b(BRINERY_\w+)=(\S+)", LAST))
     assert given.keys() <= {option.variable for option in options()}
-    assert given["BRINERY_BUNDLE"] == "/pickles"
-    assert "COPY --from=build /pickles /pickles\n" in LAST
+    assert re.findall(r"^WORKDIR (.+)$", LAST, re.MULTILINE) == ["/"]
+    assert f"COPY --from=build /pickles /{Settings().bundle}\n" in LAST
+    assert "BRINERY_BUNDLE" not in given, "it would hide what a platform says"
 
 
 def test_its_user_is_the_charts() -> None:

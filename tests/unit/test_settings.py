@@ -41,6 +41,8 @@ GOOD: dict[str, list[tuple[str, object]]] = {
     "version_mismatch": [("warn", "warn")],
     "protocols": [("", ()), ("mlflow, oip", ("oip", "mlflow"))],
     "predictions": [("predict_proba", "predict_proba")],
+    "vertex_predict_route": [("", ""), ("/predict", "/predict"), ("/v1/a/1/b/2:predict", "/v1/a/1/b/2:predict")],
+    "vertex_health_route": [("/", "/"), ("/v1/a_b/~1/", "/v1/a_b/~1/")],
     "allowed_globals": [
         ("", ()),
         ("mine.steps.Scaler", ("mine.steps.Scaler",)),
@@ -106,6 +108,8 @@ BAD: dict[str, list[str]] = {
     "version_mismatch": ["accept"],
     "protocols": ["v2", "all"],
     "predictions": ["proba"],
+    "vertex_predict_route": ["predict", "//a", "/a//b", "/a b", "/a?b", "/{a}", "/<path:a>", "/a%20b", "http://a/b"],
+    "vertex_health_route": ["health", "/é", "/a\nb"],
     "allowed_globals": ["Scaler", "mine.*", "mine.steps:Scaler", ".a", "a.", "a..b", "a b.c", "a.é", "a.1b", "a.b;c.d"],
     "max_model_bytes": ["0", "4G"],
     "manifest": ["true", "Signed"],
@@ -155,6 +159,7 @@ TOGETHER: dict[str, dict[str, str]] = {
     "set BRINERY_TLS_KEY": {"TLS_CERTIFICATE": "a"},
     "set BRINERY_TLS_CERTIFICATE": {"TLS_KEY": "a"},
     "BRINERY_TLS_CLIENT_CA needs": {"TLS_CLIENT_CA": "a"},
+    "are the same path": {"VERTEX_PREDICT_ROUTE": "/a", "VERTEX_HEALTH_ROUTE": "/a"},
 }
 
 
@@ -242,6 +247,8 @@ def test_contract_defaults() -> None:
         "version_mismatch": "refuse",
         "protocols": ("oip", "kserve", "mlflow", "azureml", "vertex"),
         "predictions": "predict",
+        "vertex_predict_route": "",
+        "vertex_health_route": "",
         "allowed_globals": (),
         "max_model_bytes": 4 * 1024**3,
         "manifest": "optional",
