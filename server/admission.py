@@ -6,7 +6,7 @@ import re
 import time
 from typing import Final
 
-from server.errors import DeadlineExceeded, Overloaded, RequestError
+from server.errors import DeadlineExceeded, NotReady, Overloaded, RequestError
 
 TIMEOUT_HEADER: Final = "X-Request-Timeout"
 TIMEOUT: Final = r"[0-9]{1,9}(\.[0-9]{1,9})?"
@@ -28,6 +28,15 @@ class Readiness:
     def draining(self) -> bool:
         """Tell whether the server is about to stop."""
         return self._flags[0] != 0
+
+    def check(self) -> None:
+        """Raise `NotReady`, which says why, if the server takes no requests."""
+        if self.draining:
+            msg = "The server is about to stop; send requests to another one."
+            raise NotReady(msg)
+        if self.unstable:
+            msg = "The server's workers crash again and again, its log says how; send requests to another one."
+            raise NotReady(msg)
 
     def drain(self) -> None:
         """Ask load balancers, through the readiness route of every worker, to send no new requests."""

@@ -121,20 +121,21 @@ def assemble(settings: Settings, prepared: Prepared, common: Common | None = Non
     common = common or Common()
     log = make_logger(settings)
     flow = Flow(prepared.predictor, common.telemetry, settings)
-    routes: Mapping[str, Sequence[Route]] = {
+    routes: dict[str, Sequence[Route]] = {
         "predict": predict_routes(model, flow),
         "info": info_routes(model, prepared.seal, prepared.golden, common.scoreboard),
         "health": health_routes(model, common.readiness),
         "metrics": metrics_routes(common.telemetry, metric_labels(model), common.scoreboard, common.readiness),
-        **routes_of(Context(model, flow, settings, common.readiness)),
         "docs": docs_routes(
             openapi_document(model, settings, example_answer, parts_of(model, settings)),
             swagger_document(model, settings, example_answer),
             settings,
         ),
     }
+    ours = [route.rule for some in routes.values() for route in some]
+    routes |= routes_of(Context(model, flow, settings, common.readiness), ours)
     if settings.auth:
-        routes = _guard(settings, common, log).protect(routes)
+        routes = {**_guard(settings, common, log).protect(routes)}
     _log_start(log, prepared)
     return Application(settings, model, Exchange(settings, model.identity, common.telemetry, log), routes, common, log)
 

@@ -153,6 +153,7 @@ class Exchange:
         self._telemetry = telemetry
         self._log = log
         self._version = identity.version_text
+        self._probes = PROBES | {settings.vertex_health_route}
         self._constant = [("X-Content-Type-Options", "nosniff")]
         if settings.tls_certificate is not None:
             self._constant.append(("Strict-Transport-Security", f"max-age={HTTPS_FOR}"))
@@ -274,5 +275,5 @@ class Exchange:
             line["caller"] = request.caller
         if trace := TRACEPARENT.fullmatch(request.headers.get("traceparent", "")):
             line["trace_id"], line["parent_id"] = trace.groups()
-        write = self._log.debug if response.status == 200 and request.route in PROBES else self._log.info
+        write = self._log.debug if response.status == 200 and request.route in self._probes else self._log.info
         write("request", **line)

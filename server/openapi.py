@@ -3,9 +3,9 @@
 Formats: OpenAPI 3.1.1 with JSON Schema 2020-12.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
 
 from apispec import APISpec
 
@@ -58,6 +58,11 @@ class Part:
     paths: Mapping[str, Mapping[str, Any]]
     schemas: Mapping[str, Schema]
     scopes: Mapping[str, str]
+
+    def without(self, paths: Container[str]) -> Self:
+        """Leave out some paths."""
+        kept = {path: operations for path, operations in self.paths.items() if path not in paths}
+        return replace(self, paths=kept, scopes={path: of for path, of in self.scopes.items() if path in kept})
 
 
 def openapi_document(

@@ -15,10 +15,10 @@ CHUNK: Final = 65_536
 def make_blueprint(name: str, routes: Sequence[Route], exchange: Exchange) -> flask.Blueprint:
     """Make a blueprint of routes, each answered by `exchange`."""
     blueprint = flask.Blueprint(name, __name__)
-    for route in routes:
+    for number, route in enumerate(routes):
         blueprint.add_url_rule(
             route.rule,
-            endpoint=route.rule.replace(".", "_"),
+            endpoint=str(number),
             view_func=_view(route, exchange),
             methods=[*route.endpoints, "OPTIONS"],
             provide_automatic_options=False,

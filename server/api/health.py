@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import orjson
 
 from server.admission import Readiness
-from server.errors import NotReady
 from server.exchange import Request, Response
 from server.model import Model
 from server.negotiation import check_accepts
@@ -24,12 +23,7 @@ def health_routes(model: Model, readiness: Readiness) -> Sequence[Route]:
 
     def ready(request: Request) -> Response:
         check_accepts(request.headers.get("Accept", ""))
-        if readiness.draining:
-            msg = "The server is about to stop; send requests to another one."
-            raise NotReady(msg)
-        if readiness.unstable:
-            msg = "The server's workers crash again and again, its log says how; send requests to another one."
-            raise NotReady(msg)
+        readiness.check()
         return Response(200, READY)
 
     def health(request: Request) -> Response:

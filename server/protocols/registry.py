@@ -1,23 +1,43 @@
 """The dialects that there are, by the names that the setting `PROTOCOLS` has."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+from server.errors import SettingError
 from server.model import Model
 from server.openapi import Part
+from server.protocols.azureml import AZUREML
 from server.protocols.kserve import KSERVE
 from server.protocols.protocol import Context, Protocol
+from server.protocols.vertex import VERTEX
 from server.routing import Route
 from server.settings import Settings
 
-PROTOCOLS: Final[Mapping[str, Protocol]] = {"kserve": KSERVE}
+PROTOCOLS: Final[Mapping[str, Protocol]] = {"kserve": KSERVE, "azureml": AZUREML, "vertex": VERTEX}
 
 
-def routes_of(context: Context) -> dict[str, Sequence[Route]]:
-    """Make the routes of the dialects that are spoken."""
-    return {name: each.routes(context) for name, each in PROTOCOLS.items() if name in context.settings.protocols}
+def routes_of(context: Context, ours: Collection[str]) -> dict[str, Sequence[Route]]:
+    """Make the routes of the dialects that are spoken, beside `ours`; the paths that settings name go before others.
+
+    Raises `SettingError` for such a path that is one of ours.
+    """
+    spoken = {name: each.routes(context) for name, each in PROTOCOLS.items() if name in context.settings.protocols}
+    named = [route.rule for route in spoken.get("vertex", ())]
+    for path in named:
+        if path in ours:
+            msg = (
+                f"{path} is a route of our own, and cannot be Vertex AI's too (BRINERY_VERTEX_PREDICT_ROUTE or "
+                "BRINERY_VERTEX_HEALTH_ROUTE, where it runs us AIP_PREDICT_ROUTE or AIP_HEALTH_ROUTE); name another."
+            )
+            raise SettingError(msg)
+    return {
+        name: [route for route in routes if name == "vertex" or route.rule not in named]
+        for name, routes in spoken.items()
+    }
 
 
 def parts_of(model: Model, settings: Settings) -> list[Part]:
     """Write the parts of the OpenAPI document that belong to them."""
-    return [each.part(model, settings) for name, each in PROTOCOLS.items() if name in settings.protocols]
+    parts = {name: each.part(model, settings) for name, each in PROTOCOLS.items() if name in settings.protocols}
+    named = parts["vertex"].paths if "vertex" in parts else {}
+    return [part if name == "vertex" else part.without(named) for name, part in parts.items()]
