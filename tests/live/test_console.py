@@ -316,7 +316,15 @@ def test_predict_many_rows(crime: Server, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def long_job(tmp_path: Path) -> Iterator[LongJob]:
+def interruptible() -> Iterator[None]:
+    """Let programs be interrupted that we start: who runs tests in the background ignores it, and they inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def long_job(tmp_path: Path, interruptible: None) -> Iterator[LongJob]:
     """Start a job whose rows come from us and whose progress goes to a terminal of ours."""
     terminal, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 80))

@@ -255,7 +255,7 @@ def test_interrupted(store: Store, temporary: Path, monkeypatch: pytest.MonkeyPa
         time.sleep(600)
 
     store.act = interrupt
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs tests in the background ignores it
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which the tests may have been told to ignore
     try:
         with pytest.raises(KeyboardInterrupt):
             read(made())
