@@ -1,0 +1,245 @@
+"""Tensors of the Open Inference Protocol, over HTTP and gRPC: inputs to a batch, what the model says to outputs. Pure.
+
+A column is a tensor with its parameter's name, of shape [rows] or [rows, 1]. A matrix is the only input, whatever its
+name, of shape [rows, parameters]. Format: the Open Inference Protocol, version 2.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn
+
+import orjson
+
+from server.errors import WrongForm
+from server.flow import Asked
+from server.model import Model
+from server.outputs import Form, Outputs, key_of
+from server.parameter import EXACT_BELOW, Kind, Label, Parameter, cut
+from server.predictor import Outcome, Predictor
+from server.protocols.raw import BOOL, BYTES, DTYPES, count_of, unknown_datatype
+from server.protocols.rows import listing, translator
+
+PLATFORM: Final = "sklearn_estimator"
+PREDICT: Final = "predict"
+PREDICT_PROBA: Final = "predict_proba"
+
+# The types that elements of a datatype have, and bounds of its integers; None is a missing value.
+NONE: Final = type(None)
+TYPES: Final[Mapping[str, frozenset[type]]] = {
+    **dict.fromkeys(DTYPES, frozenset({int, float, NONE})),
+    BOOL: frozenset({bool, NONE}),
+    BYTES: frozenset({str, bytes, NONE}),
+}
+RANGES: Final = {
+    name: (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if dtype.kind == "i" else (0, 2**bits - 1)
+    for name, dtype in DTYPES.items()
+    if dtype.kind in "iu" and (bits := dtype.itemsize * 8)
+}
+OF_KIND: Final = {Kind.NUMBER: "FP64", Kind.INTEGER: "INT64", Kind.BOOLEAN: BOOL, Kind.TEXT: BYTES}
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor: its elements are a flat list in row-major order; those of BYTES are texts, or the bytes of texts."""
+
+    name: str
+    datatype: str
+    shape: Sequence[int]
+    data: Sequence[Any]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What is known of a tensor before there is one; -1 stands for any number of rows.
+
+    `labels` are those that its values are of, or the names of its columns. `place` is that of the model's output that
+    it tells of.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...] = (-1,)
+    labels: tuple[Label, ...] = ()
+    place: int = 0
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The labels as a parameter, a JSON text: the protocol has no lists there."""
+        return {"labels": orjson.dumps(self.labels).decode()} if self.labels else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Inference(Asked):
+    """Rows, the caller's id for the request, and the names of the outputs that are to be given, in this order."""
+
+    id: str = ""
+    outputs: tuple[str, ...] = ()
+
+
+class Tensors:
+    """Reads and writes the tensors of one model."""
+
+    def __init__(self, model: Model, predictor: Predictor) -> None:
+        self._predictor, signature = predictor, model.signature
+        self.inputs = [Metadata(each.name, _datatype(each), labels=each.labels) for each in signature.parameters]
+        self.outputs = _outputs(model.outputs)
+        self._columns = {each.name: _Column(each) for each in signature.parameters}
+        self._required = {each.name for each in signature.parameters if each.required}
+        self._ignore_unknown = signature.ignore_unknown
+        self._written = {each.name: (each, each.parameters) for each in self.outputs}
+
+    def read(self, tensors: Sequence[Tensor], wanted: Sequence[str] | None, request_id: str = "") -> Inference:
+        """Read the inputs of a request; `wanted` names outputs, all if it names none.
+
+        Raises `WrongForm`, and what `Predictor.batch_of_columns` raises.
+        """
+        outputs = self._wanted(wanted)
+        full = any(len(self._written[name][0].shape) == 1 for name in outputs)
+        if not tensors:
+            _refuse("`inputs` is empty; give a tensor for each parameter, or one matrix.")
+        for at, tensor in enumerate(tensors):
+            _check(tensor, f"`inputs`, {at}")
+        rows = tensors[0].shape[0]
+        self._predictor.check_count(rows)
+        given = self._matrix(tensors[0]) if self._is_matrix(tensors) else self._by_name(tensors, rows)
+        columns = {name: self._columns[name].read(tensor, data) for name, (tensor, data) in given.items()}
+        return Inference(self._predictor.batch_of_columns(columns, rows), full, request_id, outputs)
+
+    def write(self, asked: Inference, outcome: Outcome) -> list[Tensor]:
+        """Write the outputs that were asked for."""
+        predictions = outcome.predictions() if asked.full else []
+        tensors = []
+        for name in asked.outputs:
+            metadata, parameters = self._written[name]
+            if len(metadata.shape) == 1:
+                data = predictions[metadata.place]
+                if metadata.datatype == BYTES:
+                    data = list(map(key_of, data))
+                shape: tuple[int, ...] = (len(data),)
+            else:
+                assert outcome.numbers is not None, "this form of answer has numbers"
+                numbers = outcome.numbers[metadata.place]
+                data, shape = numbers.ravel().tolist(), numbers.shape
+            tensors.append(Tensor(name, metadata.datatype, shape, data, parameters))
+        return tensors
+
+    def _wanted(self, names: Sequence[str] | None) -> tuple[str, ...]:
+        if not names:
+            return tuple(self._written)
+        if not self._written.keys() >= set(names):
+            _refuse(f"`outputs`: there is no such output; the outputs are {listing(list(self._written))}.")
+        if len(set(names)) < len(names):
+            _refuse("`outputs`: an output is asked for twice.")
+        return tuple(names)
+
+    def _is_matrix(self, tensors: Sequence[Tensor]) -> bool:
+        return len(tensors) == 1 and len(tensors[0].shape) == 2 and tensors[0].shape[1] == len(self._columns)
+
+    def _matrix(self, tensor: Tensor) -> dict[str, tuple[Tensor, Sequence[Any]]]:
+        width = len(self._columns)
+        return {name: (tensor, tensor.data[at::width]) for at, name in enumerate(self._columns)}
+
+    def _by_name(self, tensors: Sequence[Tensor], rows: int) -> dict[str, tuple[Tensor, Sequence[Any]]]:
+        given = {}
+        for at, tensor in enumerate(tensors):
+            if tensor.name not in self._columns:
+                if self._ignore_unknown:
+                    continue
+                names = listing(list(self._columns))
+                _refuse(f"`inputs`, {at}: there is no such input; the inputs are {names}, or one matrix of all.")
+            if tensor.name in given:
+                _refuse(f"`inputs`, {at}: {cut(tensor.name)} is given twice.")
+            if tuple(tensor.shape) not in ((rows,), (rows, 1)):
+                _refuse(
+                    f"`inputs`, {at}: {cut(tensor.name)} must have the shape [rows], with as many rows as the first."
+                )
+            given[tensor.name] = tensor, tensor.data
+        if not self._required <= given.keys():
+            missing = [name for name in self._columns if name in self._required and name not in given]
+            _refuse(f"`inputs` lacks {listing(missing)}; give a tensor for each, or one matrix of all.")
+        return given
+
+
+class _Column:
+    """Reads the values of one parameter, as JSON has them."""
+
+    def __init__(self, parameter: Parameter) -> None:
+        self._name = parameter.name
+        self._translate = translator(parameter)
+        self._takes_booleans = parameter.kind is Kind.BOOLEAN or bool in map(type, parameter.labels)
+
+    def read(self, tensor: Tensor, values: Sequence[Any]) -> Sequence[Any]:
+        """Give texts as labels, and codes as what they stand for; NaN is null."""
+        if tensor.datatype == BYTES:
+            return _texts(values, tensor.parameters.get("content_type"), f"Input {cut(self._name)}")
+        if tensor.datatype == BOOL and not self._takes_booleans:
+            values = [None if value is None else int(value) for value in values]
+        elif tensor.datatype.startswith("FP"):
+            values = [None if value != value else value for value in values]
+        return values if self._translate is None else list(map(self._translate, values))
+
+
+def _check(tensor: Tensor, what: str) -> None:
+    """See that a tensor is one; raise `WrongForm`."""
+    if tensor.datatype not in TYPES:
+        _refuse(unknown_datatype(what))
+    if count_of(tensor.shape, what) != len(tensor.data):
+        _refuse(f"{what}: `data` has {len(tensor.data)} elements, not as many as the shape says.")
+    if not TYPES[tensor.datatype].issuperset(map(type, tensor.data)):
+        _refuse(f"{what}: `data` holds what is no {tensor.datatype}.")
+    if tensor.datatype in RANGES:
+        low, high = RANGES[tensor.datatype]
+        if any(each is not None and (not low <= each <= high or each % 1) for each in tensor.data):
+            _refuse(f"{what}: `data` holds a number that is no {tensor.datatype}.")
+
+
+def _texts(values: Sequence[Any], content_type: object, what: str) -> list[str | None]:
+    """Give texts for the bytes of texts, where `content_type` says so also in Base64."""
+    try:
+        if content_type == "base64":
+            values = [each if each is None else base64.b64decode(each, validate=True) for each in values]
+        return [each.decode() if isinstance(each, bytes) else each for each in values]
+    except UnicodeDecodeError:
+        msg = f"{what} holds a text that is not UTF-8."
+    except (binascii.Error, ValueError):
+        msg = f"{what} holds a text that is not Base64, though its content_type says so."
+    raise WrongForm(msg)
+
+
+def _datatype(parameter: Parameter) -> str:
+    """Give the datatype in which a parameter's labels or numbers are best sent."""
+    return _of_labels(parameter.labels) if parameter.kind is Kind.CATEGORY else OF_KIND[parameter.kind]
+
+
+def _of_labels(labels: Sequence[Label]) -> str:
+    types = set(map(type, labels))
+    if types == {bool}:
+        return BOOL
+    return "INT64" if types == {int} and all(abs(label) < EXACT_BELOW for label in labels) else BYTES  # type: ignore[arg-type]
+
+
+def _outputs(outputs: Outputs) -> list[Metadata]:
+    """Say which tensors the model gives: the predictions, and the probabilities if it has them."""
+    each, names = outputs.outputs, tuple(output.name for output in outputs.outputs)
+    if outputs.form is Form.VALUES:
+        return [Metadata(PREDICT, "FP64", (-1, len(each)), names) if len(each) > 1 else Metadata(PREDICT, "FP64")]
+    behind = [f".{name}" for name in names] if len(each) > 1 else [""]
+    written = [
+        Metadata(PREDICT + end, _of_labels(output.labels), labels=output.labels, place=at)
+        for at, (output, end) in enumerate(zip(each, behind, strict=True))
+    ]
+    if outputs.form is not Form.PROBABILITIES:
+        return written
+    if outputs.multilabel:  # one probability for each output
+        return [*written, Metadata(PREDICT_PROBA, "FP64", (-1, len(each)), names)]
+    return written + [
+        Metadata(PREDICT_PROBA + end, "FP64", (-1, len(output.labels)), output.labels, at)
+        for at, (output, end) in enumerate(zip(each, behind, strict=True))
+    ]
+
+
+def _refuse(message: str) -> NoReturn:
+    raise WrongForm(message)
