@@ -8,12 +8,13 @@ from server.model import Model
 from server.openapi import Part
 from server.protocols.azureml import AZUREML
 from server.protocols.kserve import KSERVE
+from server.protocols.oip import OIP
 from server.protocols.protocol import Context, Protocol
 from server.protocols.vertex import VERTEX
 from server.routing import Route
 from server.settings import Settings
 
-PROTOCOLS: Final[Mapping[str, Protocol]] = {"kserve": KSERVE, "azureml": AZUREML, "vertex": VERTEX}
+PROTOCOLS: Final[Mapping[str, Protocol]] = {"oip": OIP, "kserve": KSERVE, "azureml": AZUREML, "vertex": VERTEX}
 
 
 def routes_of(context: Context, ours: Collection[str]) -> dict[str, Sequence[Route]]:

@@ -7,12 +7,13 @@ name, of shape [rows, parameters]. Format: the Open Inference Protocol, version 
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, NoReturn
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, NoReturn
 
 import orjson
 
-from server.errors import WrongForm
+from server.errors import InvalidInput, WrongForm
 from server.flow import Asked
 from server.model import Model
 from server.outputs import Form, Outputs, key_of
@@ -20,6 +21,7 @@ from server.parameter import EXACT_BELOW, Kind, Label, Parameter, cut
 from server.predictor import Outcome, Predictor
 from server.protocols.raw import BOOL, BYTES, DTYPES, count_of, unknown_datatype
 from server.protocols.rows import listing, translator
+from server.signature import Signature
 
 PLATFORM: Final = "sklearn_estimator"
 PREDICT: Final = "predict"
@@ -40,15 +42,14 @@ RANGES: Final = {
 OF_KIND: Final = {Kind.NUMBER: "FP64", Kind.INTEGER: "INT64", Kind.BOOLEAN: BOOL, Kind.TEXT: BYTES}
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(NamedTuple):
     """A tensor: its elements are a flat list in row-major order; those of BYTES are texts, or the bytes of texts."""
 
     name: str
     datatype: str
     shape: Sequence[int]
     data: Sequence[Any]
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +71,22 @@ class Metadata:
         """The labels as a parameter, a JSON text: the protocol has no lists there."""
         return {"labels": orjson.dumps(self.labels).decode()} if self.labels else {}
 
+    @property
+    def written(self) -> dict[str, Any]:
+        """The parameters that an answer repeats: the labels of columns, which say what a number is of."""
+        return self.parameters if len(self.shape) > 1 else {}
+
 
 @dataclass(frozen=True, slots=True)
 class Inference(Asked):
-    """Rows, the caller's id for the request, and the names of the outputs that are to be given, in this order."""
+    """Rows, the caller's id for the request, and the names of the outputs that are to be given, in this order.
+
+    `binary` are those of them that the caller wants as bytes.
+    """
 
     id: str = ""
     outputs: tuple[str, ...] = ()
+    binary: frozenset[str] = frozenset()
 
 
 class Tensors:
@@ -84,20 +94,20 @@ class Tensors:
 
     def __init__(self, model: Model, predictor: Predictor) -> None:
         self._predictor, signature = predictor, model.signature
-        self.inputs = [Metadata(each.name, _datatype(each), labels=each.labels) for each in signature.parameters]
-        self.outputs = _outputs(model.outputs)
+        self.inputs, self.outputs = inputs_of(signature), outputs_of(model.outputs)
         self._columns = {each.name: _Column(each) for each in signature.parameters}
         self._required = {each.name for each in signature.parameters if each.required}
+        self.required = len(self._required)  # how many inputs there are at least
         self._ignore_unknown = signature.ignore_unknown
-        self._written = {each.name: (each, each.parameters) for each in self.outputs}
+        self._written = {each.name: (each, each.written) for each in self.outputs}
+        self._all = tuple(self._written)
 
     def read(self, tensors: Sequence[Tensor], wanted: Sequence[str] | None, request_id: str = "") -> Inference:
         """Read the inputs of a request; `wanted` names outputs, all if it names none.
 
         Raises `WrongForm`, and what `Predictor.batch_of_columns` raises.
         """
-        outputs = self._wanted(wanted)
-        full = any(len(self._written[name][0].shape) == 1 for name in outputs)
+        outputs, full = self._wanted(wanted)
         if not tensors:
             _refuse("`inputs` is empty; give a tensor for each parameter, or one matrix.")
         for at, tensor in enumerate(tensors):
@@ -108,6 +118,14 @@ class Tensors:
         columns = {name: self._columns[name].read(tensor, data) for name, (tensor, data) in given.items()}
         return Inference(self._predictor.batch_of_columns(columns, rows), full, request_id, outputs)
 
+    def read_row(self, row: Mapping[str, Any], wanted: Sequence[str], request_id: str) -> Inference | None:
+        """Read a row of JSON values, each in the datatype that its input's metadata says; None if it is refused."""
+        outputs, full = self._wanted(wanted)
+        try:
+            return Inference(self._predictor.batch(row), full, request_id, outputs)
+        except InvalidInput:  # `read` says it as for any tensors
+            return None
+
     def write(self, asked: Inference, outcome: Outcome) -> list[Tensor]:
         """Write the outputs that were asked for."""
         predictions = outcome.predictions() if asked.full else []
@@ -116,7 +134,7 @@ class Tensors:
             metadata, parameters = self._written[name]
             if len(metadata.shape) == 1:
                 data = predictions[metadata.place]
-                if metadata.datatype == BYTES:
+                if metadata.datatype == BYTES and set(map(type, data)) != {str}:
                     data = list(map(key_of, data))
                 shape: tuple[int, ...] = (len(data),)
             else:
@@ -126,14 +144,15 @@ class Tensors:
             tensors.append(Tensor(name, metadata.datatype, shape, data, parameters))
         return tensors
 
-    def _wanted(self, names: Sequence[str] | None) -> tuple[str, ...]:
+    def _wanted(self, names: Sequence[str] | None) -> tuple[tuple[str, ...], bool]:
+        """Give the outputs that are wanted, and whether predictions are among them."""
         if not names:
-            return tuple(self._written)
+            return self._all, True
         if not self._written.keys() >= set(names):
             _refuse(f"`outputs`: there is no such output; the outputs are {listing(list(self._written))}.")
         if len(set(names)) < len(names):
             _refuse("`outputs`: an output is asked for twice.")
-        return tuple(names)
+        return tuple(names), any(len(self._written[name][0].shape) == 1 for name in names)
 
     def _is_matrix(self, tensors: Sequence[Tensor]) -> bool:
         return len(tensors) == 1 and len(tensors[0].shape) == 2 and tensors[0].shape[1] == len(self._columns)
@@ -209,6 +228,11 @@ def _texts(values: Sequence[Any], content_type: object, what: str) -> list[str |
     raise WrongForm(msg)
 
 
+def inputs_of(signature: Signature) -> list[Metadata]:
+    """Say which tensors the model takes as columns."""
+    return [Metadata(each.name, _datatype(each), labels=each.labels) for each in signature.parameters]
+
+
 def _datatype(parameter: Parameter) -> str:
     """Give the datatype in which a parameter's labels or numbers are best sent."""
     return _of_labels(parameter.labels) if parameter.kind is Kind.CATEGORY else OF_KIND[parameter.kind]
@@ -221,7 +245,7 @@ def _of_labels(labels: Sequence[Label]) -> str:
     return "INT64" if types == {int} and all(abs(label) < EXACT_BELOW for label in labels) else BYTES  # type: ignore[arg-type]
 
 
-def _outputs(outputs: Outputs) -> list[Metadata]:
+def outputs_of(outputs: Outputs) -> list[Metadata]:
     """Say which tensors the model gives: the predictions, and the probabilities if it has them."""
     each, names = outputs.outputs, tuple(output.name for output in outputs.outputs)
     if outputs.form is Form.VALUES:

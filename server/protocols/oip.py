@@ -1,0 +1,88 @@
+"""The Open Inference Protocol, version 2, over HTTP: as KServe, Triton and MLServer speak it.
+
+Format: the protocol's specification for HTTP/REST.
+"""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any, Final
+
+import orjson
+
+from server.errors import ModelNotFound
+from server.exchange import Request, Response
+from server.protocols.envelopes import as_error
+from server.protocols.oip_bodies import Bodies, length_of
+from server.protocols.oip_document import part
+from server.protocols.protocol import Context, Protocol
+from server.protocols.tensors import PLATFORM, Metadata, Tensors
+from server.routing import Route
+
+EXTENSIONS: Final = ("binary_tensor_data",)
+LIVE: Final = b'{"live":true}'
+READY: Final = b'{"ready":true}'
+
+
+def routes(context: Context) -> Sequence[Route]:
+    """Make the routes."""
+    identity, flow = context.model.identity, context.flow
+    tensors = Tensors(context.model, flow.predictor)
+    bodies = Bodies(tensors, identity)
+    server = orjson.dumps({"name": "brinery", "version": version("brinery"), "extensions": EXTENSIONS})
+    metadata = orjson.dumps(
+        {
+            "name": identity.name,
+            "versions": [identity.version_text],
+            "platform": PLATFORM,
+            "inputs": list(map(_metadata, tensors.inputs)),
+            "outputs": list(map(_metadata, tensors.outputs)),
+        }
+    )
+    model_ready = orjson.dumps({"name": identity.name, "ready": True})
+
+    def check(request: Request) -> None:
+        variables = request.variables
+        if variables["name"] != identity.name:
+            raise ModelNotFound(f"There is no such model; the one that is served here is {identity.name}.")
+        if variables.get("version", identity.version_text) != identity.version_text:
+            raise ModelNotFound(f"There is no such version of the model; it is {identity.version_text}.")
+
+    def ready(_: Request) -> Response:
+        context.readiness.check()
+        return Response(200, READY)
+
+    def show(request: Request) -> Response:
+        check(request)
+        return Response(200, metadata)
+
+    def show_ready(request: Request) -> Response:
+        check(request)
+        context.readiness.check()
+        return Response(200, model_ready)
+
+    def infer(request: Request) -> Response:
+        check(request)
+        length = length_of(request.headers)
+        asked, outcome = flow.predict(request, lambda body: bodies.read(body, length))
+        return bodies.write(asked, outcome, request.id)
+
+    of_server = [
+        Route("/v2", {"GET": lambda _: Response(200, server)}, envelope=as_error),
+        Route("/v2/health/live", {"GET": lambda _: Response(200, LIVE)}, scope=None, envelope=as_error),
+        Route("/v2/health/ready", {"GET": ready}, scope=None, envelope=as_error),
+    ]
+    for rule in ("/v2/models/<path:name>", "/v2/models/<path:name>/versions/<path:version>"):
+        of_server += [
+            Route(rule, {"GET": show}, envelope=as_error),
+            Route(f"{rule}/ready", {"GET": show_ready}, scope=None, envelope=as_error),
+            Route(f"{rule}/infer", {"POST": infer}, scope="predict", envelope=as_error, count=bodies.count),
+        ]
+    return of_server
+
+
+def _metadata(of: Metadata) -> dict[str, Any]:
+    written = {"name": of.name, "datatype": of.datatype, "shape": of.shape}
+    return written | ({"parameters": of.parameters} if of.labels else {})
+
+
+OIP: Final = Protocol(routes, part)
