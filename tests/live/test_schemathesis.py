@@ -11,7 +11,7 @@ from tests.live.running import BIN, Server, bundle_of
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
 HERE = Path(__file__).parent
-SECONDS = 240
+SECONDS = 600  # the document has the operations of every protocol
 # Of each operation and phase. `make fuzz` gives a number: then they are many, and others each time.
 GIVEN = os.environ.get("SCHEMATHESIS_EXAMPLES")
 EXAMPLES = int(GIVEN or 1_500)
