@@ -6,11 +6,11 @@ row by row.
 
 import math
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast, overload
 
-from server.parameter import EXACT_BELOW, REFUSED, Code, Kind, Label, Parameter
+from server.parameter import EXACT_BELOW, REFUSED, REQUIRED, Code, Kind, Label, Parameter
 
 Row: TypeAlias = list[Code]
 Encode: TypeAlias = Callable[[Sequence[object]], "list[Code] | None"]
@@ -48,16 +48,30 @@ class Column:
     get: Callable[[Any], object]
     encode: Encode
     texts: int | None
+    each: Encode
+
+    def encode_any(self, values: Sequence[object]) -> "list[Code] | None":
+        """Encode also what has to be looked at alone, such as null; None only if a value is refused."""
+        codes = self.encode(values)
+        return self.each(values) if codes is None else codes
 
 
 def make_column(parameter: Parameter) -> Column:
     """Make the column of a parameter."""
     get: Callable[[Any], object] = operator.itemgetter(parameter.name)
+    each = _one_by_one(parameter)
     if parameter.kind is Kind.CATEGORY and set(map(type, parameter.labels)) == {str}:
-        return Column(get, _texts(parameter), 1)
+        return Column(get, _texts(parameter), 1, each)
     if parameter.kind is Kind.NUMBER and parameter.multiple_of is None:
-        return Column(get, _numbers(parameter), 0)
-    return Column(get, _one_by_one(parameter), _texts_of(parameter))
+        return Column(get, _numbers(parameter), 0, each)
+    return Column(get, each, _texts_of(parameter), each)
+
+
+def records(columns: Mapping[str, Sequence[object]], count: int) -> Iterator[dict[str, object]]:
+    """Give the rows that columns make, as objects without what is `REQUIRED`."""
+    for at in range(count):
+        values = ((name, column[at]) for name, column in columns.items())
+        yield {name: value for name, value in values if value is not REQUIRED}
 
 
 def _texts_of(parameter: Parameter) -> int | None:

@@ -1,11 +1,11 @@
 """All inputs of a model: a JSON value in, rows of codes out, or every reason why not. Pure."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from server.columns import Column, Row, Table, make_column
+from server.columns import Column, Row, Table, make_column, records
 from server.errors import FieldError, InvalidInput
 from server.parameter import NAME_CUT, REFUSED, Absent, Code, Encoder, Parameter, Scalar, closest, cut, json_type
 
@@ -72,13 +72,26 @@ class Signature:
     def parse_columns(self, columns: Mapping[str, Sequence[object]], count: int) -> Sequence[Row]:
         """Encode a batch of `count` rows given by columns, all or nothing; raise `InvalidInput` as for its objects.
 
-        Columns hold as many JSON values; of a parameter with a default there need not be one.
+        Columns hold as many JSON values, or `REQUIRED` where a row has none; of a parameter with a default there need
+        not be one.
         """
-        if count > 1 and columns.keys() == self._encoders.keys():
-            encoded = [column.encode(columns[name]) for name, column in zip(self._encoders, self._table, strict=True)]
-            if all(codes is not None for codes in encoded):
+        if count > 1 and self._required <= columns.keys() <= self._encoders.keys():
+            encoded = []
+            for column, (name, _, default) in zip(self._table, self._columns, strict=True):
+                codes = column.encode_any(columns[name]) if name in columns else [default] * count
+                if codes is None:
+                    break
+                encoded.append(codes)
+            else:
                 return Table(cast("list[list[Code]]", encoded))
-        return self.parse_rows([{name: column[at] for name, column in columns.items()} for at in range(count)])
+        return self.parse_rows(list(records(columns, count)))
+
+    def check_names(self, names: Iterable[str]) -> None:
+        """Raise `InvalidInput`, as for the first row, if columns of these names have what every row is refused for."""
+        example = self.example()
+        row = {name: example.get(name) for name in names}
+        if self._encode(row) is None:
+            raise InvalidInput(*self._explain(row, "/0", MAX_ERRORS, _Suggestions()))
 
     def parse_rows(self, values: Sequence[object]) -> list[Row]:
         """Encode a batch, all or nothing; raise `InvalidInput` with the reasons of all rows together."""

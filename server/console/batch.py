@@ -2,7 +2,6 @@
 
 import csv
 import itertools
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,8 +15,8 @@ from tqdm import tqdm
 from server.application import prepare
 from server.decoding import decode
 from server.errors import FileError, MalformedBody
+from server.formats.delimited import CsvReader, written
 from server.model import Model
-from server.parameter import Kind, Parameter
 from server.predictor import Predictor
 from server.problems import describe
 from server.settings import Settings
@@ -27,7 +26,6 @@ from server.urls import Url
 Format: TypeAlias = Literal["json", "jsonl", "csv"]
 FORMATS: Final[tuple[Format, ...]] = ("json", "jsonl", "csv")
 CHUNK_ROWS: Final = 1_000  # rows evaluated at once: enough to be fast, few enough for any memory
-MORE_CELLS: Final = "(more cells than the header)"  # a field that no parameter is
 
 Row: TypeAlias = dict[str, Any]
 Item: TypeAlias = dict[str, Any]
@@ -148,7 +146,7 @@ def _columns(model: Model) -> list[str]:
 
 def _read(model: Model, source: TextIO, source_format: Format) -> tuple[bool, Iterable[Row]]:
     if source_format == "csv":
-        return False, _csv_rows(model, source)
+        return False, CsvReader(model.signature).rows(source)
     if source_format == "jsonl":
         return False, _json_lines(source)
     value = decode(source.read().encode())
@@ -163,47 +161,6 @@ def _json_lines(source: TextIO) -> Iterator[Row]:
             except MalformedBody as error:
                 msg = f"Line {number}: {error}"
                 raise MalformedBody(msg) from None
-
-
-def _csv_rows(model: Model, source: TextIO) -> Iterator[Row]:
-    readers = {parameter.name: _CellReader(parameter) for parameter in model.signature.parameters}
-    reader = csv.DictReader(source, restkey=MORE_CELLS)
-    try:
-        for row in reader:
-            values: Row = {}
-            for name, cell in row.items():
-                if (read := readers.get(name)) is None:
-                    values[name] = cell
-                elif cell or read.parameter.kind is Kind.TEXT:
-                    values[name] = read(cell)
-                elif read.parameter.nullable:
-                    values[name] = None  # an empty cell is a missing value; where none is taken the field is absent
-            yield values
-    except csv.Error as error:
-        msg = f"Line {reader.reader.line_num}: {error}."
-        raise MalformedBody(msg) from None
-
-
-class _CellReader:
-    """Reads a CSV cell, which is always text, as the JSON value that its parameter would take.
-
-    What cannot be read stays text, so that the schema refuses it like any other value.
-    """
-
-    def __init__(self, parameter: Parameter) -> None:
-        self.parameter = parameter
-        self._labels = {label if isinstance(label, str) else json.dumps(label): label for label in parameter.labels}
-
-    def __call__(self, cell: str) -> Any:  # noqa: ANN401
-        if cell in self._labels:
-            return self._labels[cell]
-        if self.parameter.kind is Kind.TEXT or self.parameter.label_type is str:
-            return cell
-        try:
-            value = orjson.loads(cell.strip())
-        except orjson.JSONDecodeError:
-            return cell
-        return value if isinstance(value, (int, float)) else cell
 
 
 Write: TypeAlias = Callable[[Sequence[Row], Sequence[Item]], None]
@@ -247,7 +204,8 @@ def _csv_writer(target: TextIO, columns: Sequence[str]) -> Write:
             writer = csv.DictWriter(target, list(names), restval="", extrasaction="ignore", lineterminator="\n")
             writer.writeheader()
         if writer is not None:
-            writer.writerows({**row, **answer} for row, answer in zip(given, flat, strict=True))
+            lines = ({**row, **answer} for row, answer in zip(given, flat, strict=True))
+            writer.writerows(dict(zip(line, written(line.values()), strict=True)) for line in lines)
 
     return write
 

@@ -1,0 +1,1 @@
+"""Tests of media types other than JSON."""
