@@ -8,12 +8,21 @@ import math
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast, overload
+from typing import Any, NamedTuple, TypeAlias, cast, overload
 
 from server.parameter import EXACT_BELOW, REFUSED, REQUIRED, Code, Kind, Label, Parameter
 
 Row: TypeAlias = list[Code]
 Encode: TypeAlias = Callable[[Sequence[object]], "list[Code] | None"]
+Columns: TypeAlias = Mapping[str, Sequence[object]]
+
+
+class Named(NamedTuple):
+    """A column of an answer: its values are of its type, which is one of text, integer, number, boolean, or None."""
+
+    name: str
+    type: type[str | int | float | bool]
+    values: Sequence[Any]
 
 
 class Table(Sequence[Row]):
@@ -67,7 +76,7 @@ def make_column(parameter: Parameter) -> Column:
     return Column(get, each, _texts_of(parameter), each)
 
 
-def records(columns: Mapping[str, Sequence[object]], count: int) -> Iterator[dict[str, object]]:
+def records(columns: Columns, count: int) -> Iterator[dict[str, object]]:
     """Give the rows that columns make, as objects without what is `REQUIRED`."""
     for at in range(count):
         values = ((name, column[at]) for name, column in columns.items())

@@ -14,7 +14,7 @@
     │   ├── TargetTooLong           a longer path and query than we read
     │   ├── HeadersTooLarge         more headers than we read
     │   ├── RequestTimedOut         a head or a body that came in too slowly
-    │   ├── MalformedBody           no JSON text within our bounds
+    │   ├── MalformedBody           no JSON, CSV or Arrow stream within our bounds
     │   │   └── IncompleteBody        the body ended early or its framing broke
     │   ├── BodyTooLarge            more bytes than we read
     │   ├── TooManyRows             more rows than we take in one request
@@ -154,7 +154,7 @@ class RequestTimedOut(RequestError):
 
 
 class MalformedBody(RequestError):
-    """The body is not one JSON text within our bounds (encoding, syntax, duplicate keys, depth, numbers)."""
+    """The body is not one JSON text, CSV or Arrow stream within our bounds (encoding, syntax, names twice, depth)."""
 
 
 class IncompleteBody(MalformedBody):

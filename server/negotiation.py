@@ -4,26 +4,69 @@ Formats: RFC 9110 sections 8.3, 8.4 and 12.5.1 (`Content-Type`, `Content-Encodin
 """
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from server.errors import NotAcceptable, UnsupportedMediaType
 
 JSON: Final = "application/json"
 HTML: Final = "text/html"
-CHARSET: Final = re.compile(r"charset\s*=\s*\"?utf-?8\"?", re.IGNORECASE)
+CSV: Final = "text/csv"
+ARROW: Final = "application/vnd.apache.arrow.stream"
+UTF_8: Final = re.compile(r"utf-?8", re.IGNORECASE)
+HEADER: Final = {"present": True, "absent": False}
+
+
+class BodyForm(NamedTuple):
+    """What a body is said to be; of CSV, whether its first line has names, None where that is not said."""
+
+    media_type: str
+    header: bool | None = None
 
 
 @lru_cache(maxsize=64)  # clients send the same headers again and again
+def form_of_body(content_type: str, content_encoding: str) -> BodyForm:
+    """Give the form of a body of rows; raise `UnsupportedMediaType` for one that is not read."""
+    _check_coding(content_encoding)
+    name, parameters = _parts(content_type)
+    if name == ARROW:
+        return BodyForm(ARROW)
+    if name not in (JSON, CSV) or not _is_utf_8(parameters):
+        msg = f"The body must be {JSON} or {CSV}, in UTF-8, or {ARROW}; say which by the header Content-Type."
+        raise UnsupportedMediaType(msg)
+    if name == JSON:
+        return BodyForm(JSON)
+    headers = [value.lower() for key, value in parameters if key == "header"]
+    if not all(value in HEADER for value in headers):
+        msg = f"The parameter header of {CSV} must be `present` or `absent`; or leave it out."
+        raise UnsupportedMediaType(msg)
+    return BodyForm(CSV, HEADER[headers[0]] if headers else None)
+
+
+@lru_cache(maxsize=64)
 def check_json_body(content_type: str, content_encoding: str) -> None:
     """Raise `UnsupportedMediaType` unless the body is said to be JSON in UTF-8 without a coding."""
     if content_type != JSON:
-        media_type, _, rest = content_type.partition(";")
-        parameters = [part.strip() for part in rest.split(";") if part.strip()]
-        charsets = [part for part in parameters if part.lower().startswith("charset")]
-        if media_type.strip().lower() != JSON or not all(CHARSET.fullmatch(part) for part in charsets):
+        name, parameters = _parts(content_type)
+        if name != JSON or not _is_utf_8(parameters):
             msg = f"The body must be {JSON} in UTF-8; send it with the header Content-Type: {JSON}."
             raise UnsupportedMediaType(msg)
+    _check_coding(content_encoding)
+
+
+def _parts(content_type: str) -> tuple[str, list[tuple[str, str]]]:
+    """Take a media type apart: its name, and its parameters without quotes around their values."""
+    name, *rest = content_type.split(";")
+    pairs = [part.partition("=") for part in rest if part.strip()]
+    return name.strip().lower(), [(key.strip().lower(), value.strip().strip('"')) for key, _, value in pairs]
+
+
+def _is_utf_8(parameters: Sequence[tuple[str, str]]) -> bool:
+    return all(UTF_8.fullmatch(value) for key, value in parameters if key.startswith("charset"))
+
+
+def _check_coding(content_encoding: str) -> None:
     if content_encoding and content_encoding.strip().lower() != "identity":
         msg = "The body must not be compressed or otherwise coded; send it without Content-Encoding."
         raise UnsupportedMediaType(msg)
@@ -32,9 +75,23 @@ def check_json_body(content_type: str, content_encoding: str) -> None:
 @lru_cache(maxsize=64)
 def check_accepts(accept: str, media_type: str = JSON) -> None:
     """Raise `NotAcceptable` unless the caller takes `media_type`; no header means that he takes anything."""
-    if accept not in ("", "*/*", media_type) and not _quality(accept, media_type):
-        msg = f"This route writes {media_type}, which the request's Accept header excludes."
-        raise NotAcceptable(msg)
+    preferred(accept, (media_type,))
+
+
+@lru_cache(maxsize=64)
+def preferred(accept: str, offered: tuple[str, ...]) -> str:
+    """Give the media type that the caller likes best, the first of those that he likes alike.
+
+    No header means that he takes anything. Raises `NotAcceptable` where he takes none.
+    """
+    if accept in ("", "*/*"):
+        return offered[0]
+    best = max(offered, key=lambda media_type: _quality(accept, media_type))
+    if _quality(accept, best) > 0:
+        return best
+    listing = " or ".join(offered) if len(offered) < 3 else f"{', '.join(offered[:-1])} or {offered[-1]}"
+    msg = f"This route writes {listing}, which the request's Accept header excludes."
+    raise NotAcceptable(msg)
 
 
 @lru_cache(maxsize=64)
@@ -53,7 +110,7 @@ def _quality(accept: str, media_type: str) -> float:
             best, quality = ranges[name], 1.0
             for parameter in parameters:
                 if match := re.fullmatch(r"q\s*=\s*([01](\.[0-9]{0,3})?)", parameter):
-                    quality = float(match[1])
+                    quality = min(1.0, float(match[1]))
     return quality
 
 

@@ -9,7 +9,10 @@ from typing import Any, Final, Self
 
 from apispec import APISpec
 
+from server.columns import Named
+from server.formats.delimited import write_csv
 from server.model import Model
+from server.negotiation import ARROW, CSV
 from server.parameter import Kind
 from server.problems import MEDIA_TYPE, TYPES
 from server.schemas import (
@@ -29,6 +32,7 @@ ANSWER_HEADERS: Final[Mapping[str, str]] = {
     "X-Model-Version": "The model's version.",
     "Server-Timing": "Milliseconds of the parts of the answer (W3C Server Timing).",
 }
+BINARY: Final[Schema] = {"description": "An Arrow stream with a column for each field.", "contentMediaType": ARROW}
 PROBLEMS_OF: Final[Mapping[str, Sequence[int]]] = {
     "predict": (400, 405, 406, 408, 413, 415, 422, 500, 503, 504),
     "read": (400, 405, 406, 500),
@@ -121,6 +125,7 @@ def ref(name: str) -> Schema:
 
 def _add_predict(spec: APISpec, model: Model, settings: Settings, example_answer: object) -> None:
     example = model.signature.example()
+    columns = [Named(name, str, [value]) for name, value in example.items()]
     body = {
         "anyOf": [
             ref("Input"),
@@ -135,6 +140,7 @@ def _add_predict(spec: APISpec, model: Model, settings: Settings, example_answer
         "schema": {"type": "string"},
     }
     ok["content"]["application/json"]["examples"] = {"one row": {"value": example_answer}}
+    ok["content"] |= {CSV: {"schema": {"type": "string"}}, ARROW: {"schema": BINARY}}
     operation = {
         "operationId": "predict",
         "summary": "Predict for one row, or for each of an array of rows",
@@ -157,7 +163,12 @@ def _add_predict(spec: APISpec, model: Model, settings: Settings, example_answer
                 "application/json": {
                     "schema": body,
                     "examples": {"one row": {"value": example}, "a batch": {"value": [example]}},
-                }
+                },
+                CSV: {
+                    "schema": {"type": "string", "description": "A line with the fields' names, and one for each row."},
+                    "examples": {"a batch": {"value": write_csv(columns).decode()}},
+                },
+                ARROW: {"schema": BINARY},
             },
         },
         "responses": {"200": ok, **problems("predict")},

@@ -4,12 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from server.batching import Batcher, EngineBusy
-from server.columns import Row, Table
+from server.columns import Columns, Named, Row, Table, records
 from server.decoding import check, has_only, read
 from server.engine import Evaluation
 from server.errors import BrineryError, FieldError, InvalidInput, PredictionError, TooManyRows
@@ -18,9 +16,10 @@ from server.outputs import Form
 from server.rendering import Renderer, Result, Tally
 
 Describe: TypeAlias = Callable[[BrineryError], Mapping[str, Any]]
+Write: TypeAlias = Callable[[Sequence[Named]], bytes]
 
 NOT_FINITE: Final = "The model's answer holds a number that is not finite."
-EMPTY: Final = FieldError("", "empty", "The array is empty; give at least one row.")
+EMPTY: Final = FieldError("", "empty", "There are no rows; give at least one.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ class Predictor:
 
     def __init__(self, model: Model, *, max_rows: int) -> None:
         self._model = model
-        self._max_rows = max_rows
+        self.max_rows = max_rows
         self._renderer = Renderer(model.outputs)
         self._batcher = Batcher(model.evaluator, model.engine.shared_rows) if model.evaluator.serial else None
         identity = model.identity
@@ -91,7 +90,7 @@ class Predictor:
     def _table(self, body: bytes, value: object) -> Table | None:
         """Encode a batch in which nothing is wrong, quickly: neither the text nor a row; None for any other."""
         signature = self._model.signature
-        if type(value) is not list or not 0 < len(value) <= self._max_rows or signature.texts_of_a_row is None:
+        if type(value) is not list or not 0 < len(value) <= self.max_rows or signature.texts_of_a_row is None:
             return None
         return signature.parse_table(value) if has_only(body, len(value) * signature.texts_of_a_row) else None
 
@@ -108,15 +107,17 @@ class Predictor:
         rows = [each for _, each in parsed if not isinstance(each, InvalidInput)]
         return Batch(rows, single=False, lenient=True, refusals=refusals)
 
-    def batch_of_columns(self, columns: Mapping[str, Sequence[object]], count: int) -> Batch:
-        """Make a batch of `count` rows given by columns, each with as many JSON values; see `parse`."""
+    def batch_of_columns(self, columns: Columns, count: int, *, lenient: bool = False) -> Batch:
+        """Make a batch of `count` rows given by columns, as `Signature.parse_columns` takes them; see `parse`."""
         self.check_count(count)
+        if lenient:
+            return self.batch(list(records(columns, count)), lenient=True)
         return Batch(self._model.signature.parse_columns(columns, count), single=False)
 
     def check_count(self, count: int) -> None:
         """Raise `TooManyRows`, or `InvalidInput` for none, if a batch cannot have so many rows."""
-        if count > self._max_rows:
-            msg = f"The batch has more than {self._max_rows} rows; send it in parts."
+        if count > self.max_rows:
+            msg = f"The batch has more than {self.max_rows} rows; send it in parts."
             raise TooManyRows(msg)
         if not count:
             raise InvalidInput([EMPTY], 1)
@@ -146,54 +147,105 @@ class Predictor:
         return Outcome(len(batch.rows), evaluation, self._renderer)
 
     def render(
-        self, batch: Batch, evaluation: Evaluation, *, describe: Describe, prediction_id: str = "", full: bool = False
+        self,
+        batch: Batch,
+        evaluation: Evaluation,
+        *,
+        describe: Describe,
+        prediction_id: str = "",
+        full: bool = False,
+        write: Write | None = None,
     ) -> Answer:
         """Write the answer; raise `PredictionError` for a number that is not finite.
 
         `describe` makes the problem document of a lenient batch's row; `prediction_id` is shown where `full` asks for
-        the whole answer, with the position behind it in a batch.
+        the whole answer, with the position behind it in a batch. `write` writes columns, where JSON is not wanted.
         """
         count = len(batch.rows)
         finite = None if evaluation.is_finite else evaluation.finite_rows(count)
         if finite is not None and not batch.lenient:
             raise PredictionError(NOT_FINITE)
         tally = self._renderer.tally(evaluation, finite) if count else {}
-        if not (full or batch.lenient):
+        if write is None and not (full or batch.lenient):
             return Answer(self._renderer.text(evaluation, single=batch.single), count, tally)
+        faults = _faults(batch, [True] * count if finite is None else finite.tolist())
+        failures = [fault for fault in faults if fault is not None]
+        good = len(faults) - len(failures)
+        if write is not None:
+            columns = self._columns(batch, evaluation, prediction_id if full else None)
+            return Answer(write(_with_faults(columns, batch, faults, describe)), good, tally, failures)
         results = self._results(batch, evaluation, prediction_id if full else None) if count else []
         if batch.lenient:
-            return _lenient(batch, results, np.ones(count, dtype=bool) if finite is None else finite, tally, describe)
+            return Answer(orjson.dumps(_items(results, batch, faults, describe)), good, tally, failures)
         return Answer(orjson.dumps(results[0] if batch.single else results), count, tally)
 
     def _results(self, batch: Batch, evaluation: Evaluation, prediction_id: str | None) -> list[Result]:
         """Give the result of each row that was evaluated; with an id, the whole result."""
         if prediction_id is None:
             return self._renderer.brief(evaluation)
-        if batch.single:
-            ids = [prediction_id]
-        else:
-            total = len(batch.rows) + len(batch.refusals)
-            ids = [f"{prediction_id}/{index}" for index in range(total) if index not in batch.refusals]
+        ids = _ids(batch, prediction_id)
         results = self._renderer.full(evaluation)
         return [{"id": id_, "model": self._identity, **result} for id_, result in zip(ids, results, strict=True)]
 
+    def _columns(self, batch: Batch, evaluation: Evaluation, prediction_id: str | None) -> list[Named]:
+        """Give the results of the rows that were evaluated as columns, as `_results` does."""
+        count = len(batch.rows)
+        columns = self._renderer.columns(evaluation if count else None, full=prediction_id is not None)
+        if prediction_id is None:
+            return columns
+        model = [Named(f"model.{key}", str, [value] * count) for key, value in self._identity.items()]
+        return [Named("id", str, _ids(batch, prediction_id)), *model, *columns]
 
-def _lenient(
-    batch: Batch, results: Sequence[Result], finite: NDArray[np.bool_], tally: Tally, describe: Describe
-) -> Answer:
-    """Write one item for each row of the request, in its order: a result or a problem."""
+
+def _ids(batch: Batch, prediction_id: str) -> list[str]:
+    """Give the id of each row that was evaluated: the request's, and its position in a batch."""
+    if batch.single:
+        return [prediction_id]
+    total = len(batch.rows) + len(batch.refusals)
+    return [f"{prediction_id}/{index}" for index in range(total) if index not in batch.refusals]
+
+
+def _faults(batch: Batch, finite: Sequence[bool]) -> list[BrineryError | None]:
+    """Give for each row of the request, in its order, what is wrong with it."""
+    evaluated = iter(finite)
+    faults: list[BrineryError | None] = []
+    for index in range(len(finite) + len(batch.refusals)):
+        fault: BrineryError | None = batch.refusals.get(index)
+        if fault is None and not next(evaluated):
+            fault = PredictionError(NOT_FINITE)
+        faults.append(fault)
+    return faults
+
+
+def _items(
+    results: Sequence[Result], batch: Batch, faults: Sequence[BrineryError | None], describe: Describe
+) -> list[Mapping[str, Any]]:
+    """Give one item for each row of the request: a result or a problem."""
     items: list[Mapping[str, Any]] = []
-    failures: list[BrineryError] = []
-    evaluated = iter(zip(results, finite.tolist(), strict=True))
-    for index in range(len(results) + len(batch.refusals)):
-        failure: BrineryError | None = batch.refusals.get(index)
-        if failure is None:
-            result, is_finite = next(evaluated)
-            if is_finite:
-                items.append({"status": 200, "result": result})
-                continue
-            failure = PredictionError(NOT_FINITE)
-        failures.append(failure)
-        problem = describe(failure)
-        items.append({"status": problem["status"], "problem": problem})
-    return Answer(orjson.dumps(items), len(results) - sum(not each for each in finite.tolist()), tally, failures)
+    evaluated = iter(results)
+    for index, fault in enumerate(faults):
+        result = None if index in batch.refusals else next(evaluated)
+        if fault is None:
+            items.append({"status": 200, "result": result})
+        else:
+            problem = describe(fault)
+            items.append({"status": problem["status"], "problem": problem})
+    return items
+
+
+def _with_faults(
+    columns: Sequence[Named], batch: Batch, faults: Sequence[BrineryError | None], describe: Describe
+) -> Sequence[Named]:
+    """Give the columns of a lenient batch a value for each row of the request, and add `status` and `error`."""
+    if not batch.lenient:
+        return columns
+    places = [index for index in range(len(faults)) if index not in batch.refusals]
+    spread: list[Named] = []
+    for name, type_, values in columns:
+        all_values = [None] * len(faults)
+        for place, value in zip(places, values, strict=True):
+            all_values[place] = value if faults[place] is None else None
+        spread.append(Named(name, type_, all_values))
+    problems = [{"status": 200, "detail": None} if fault is None else describe(fault) for fault in faults]
+    status = Named("status", int, [problem["status"] for problem in problems])
+    return [*spread, status, Named("error", str, [problem["detail"] for problem in problems])]

@@ -60,7 +60,7 @@ class ProblemType:
 
 TYPES: Final[Mapping[type[BrineryError], ProblemType]] = {
     MalformedRequest: ProblemType(400, "malformed-request", "The request is not well-formed HTTP"),
-    MalformedBody: ProblemType(400, "malformed-body", "The body is not JSON within our bounds"),
+    MalformedBody: ProblemType(400, "malformed-body", "The body cannot be read"),
     IncompleteBody: ProblemType(400, "incomplete-body", "The body is incomplete"),
     Unauthenticated: ProblemType(401, "unauthenticated", "Credentials are needed"),
     Forbidden: ProblemType(403, "forbidden", "The credentials are not for this"),

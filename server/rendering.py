@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from server.columns import Named
 from server.engine import Evaluation
 from server.outputs import Form, Outputs, key_of
 
@@ -62,6 +63,37 @@ class Renderer:
             {"prediction": prediction, "probabilities": probabilities}
             for prediction, probabilities in zip(predictions, self._numbers(evaluation), strict=True)
         ]
+
+    def columns(self, evaluation: Evaluation | None, *, full: bool) -> list[Named]:
+        """Give the answers of `full`, or of `brief`, by columns; a member of a member is named `output.label`.
+
+        Without an evaluation they are those of no rows.
+        """
+        form, outputs = self._outputs.form, self._outputs.outputs
+        columns: list[Named] = []
+        if form is Form.PREDICTION or (full and form is Form.PROBABILITIES):
+            predictions = [[] for _ in outputs] if evaluation is None else self.predictions(evaluation)
+            for output, values in zip(outputs, predictions, strict=True):
+                name = f"prediction.{output.name}" if self._outputs.several else "prediction"
+                columns.append(_labels(name, {type(label) for label in output.labels}, values))
+        if form is not Form.PREDICTION:
+            prefix = f"{form.value}." if full else ""
+            columns += [Named(prefix + name, float, numbers) for name, numbers in self._named_numbers(evaluation)]
+        return columns
+
+    def _named_numbers(self, evaluation: Evaluation | None) -> Iterator[tuple[str, list[float]]]:
+        names = [
+            f"{output}.{key}" if self._outputs.several else key
+            for output, keys in zip(self._names, self._keys, strict=True)
+            for key in keys
+        ]
+        if self._outputs.form is Form.VALUES or self._outputs.multilabel:
+            names = self._names
+        if evaluation is None:
+            return zip(names, itertools.repeat([]))
+        return zip(
+            names, itertools.chain.from_iterable(each.T.tolist() for each in _numbers_of(evaluation)), strict=True
+        )
 
     def tally(self, evaluation: Evaluation, finite: NDArray[np.bool_] | None) -> Tally:
         """Count rows by (output, label), those that are `finite`, or all; of numbers the likeliest label counts."""
@@ -131,6 +163,13 @@ class Renderer:
 def _numbers_of(evaluation: Evaluation) -> Sequence[NDArray[Any]]:
     assert evaluation.numbers is not None, "this form of answer has numbers"
     return evaluation.numbers
+
+
+def _labels(name: str, types: set[type], values: Sequence[Any]) -> Named:
+    """Make a column of labels; where they have several types, each is written as text."""
+    if len(types) == 1:
+        return Named(name, types.pop(), values)
+    return Named(name, str, [key_of(value) for value in values])
 
 
 def _form(members: Mapping[str, bytes]) -> bytes:

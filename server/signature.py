@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from server.columns import Column, Row, Table, make_column, records
+from server.columns import Column, Columns, Row, Table, make_column, records
 from server.errors import FieldError, InvalidInput
 from server.parameter import NAME_CUT, REFUSED, Absent, Code, Encoder, Parameter, Scalar, closest, cut, json_type
 
@@ -69,7 +69,7 @@ class Signature:
         fields = sum(map(len, cast("Sequence[dict[str, object]]", values)))
         return Table(columns) if fields == len(values) * len(columns) else None
 
-    def parse_columns(self, columns: Mapping[str, Sequence[object]], count: int) -> Sequence[Row]:
+    def parse_columns(self, columns: Columns, count: int) -> Sequence[Row]:
         """Encode a batch of `count` rows given by columns, all or nothing; raise `InvalidInput` as for its objects.
 
         Columns hold as many JSON values, or `REQUIRED` where a row has none; of a parameter with a default there need
@@ -84,7 +84,7 @@ class Signature:
                 encoded.append(codes)
             else:
                 return Table(cast("list[list[Code]]", encoded))
-        return self.parse_rows(list(records(columns, count)))
+        return self.parse_rows(records(columns, count))
 
     def check_names(self, names: Iterable[str]) -> None:
         """Raise `InvalidInput`, as for the first row, if columns of these names have what every row is refused for."""
@@ -93,7 +93,7 @@ class Signature:
         if self._encode(row) is None:
             raise InvalidInput(*self._explain(row, "/0", MAX_ERRORS, _Suggestions()))
 
-    def parse_rows(self, values: Sequence[object]) -> list[Row]:
+    def parse_rows(self, values: Iterable[object]) -> list[Row]:
         """Encode a batch, all or nothing; raise `InvalidInput` with the reasons of all rows together."""
         rows: list[Row] = []
         told: list[FieldError] = []

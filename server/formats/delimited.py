@@ -8,17 +8,15 @@ import io
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
 
 import orjson
 
+from server.columns import Columns, Named
 from server.errors import MalformedBody
 from server.parameter import EXACT_BELOW, REQUIRED, Absent, Kind, Parameter, Scalar, cut
 from server.signature import LISTED_NAMES, Signature
-
-Columns: TypeAlias = Mapping[str, Sequence[object]]
-Named: TypeAlias = Sequence[tuple[str, Sequence[object]]]
 
 NUMBERS: Final = frozenset({int, float})
 
@@ -188,15 +186,22 @@ def _all_numbers(cells: Sequence[str]) -> list[float] | None:
     return values if min(values) > -EXACT_BELOW and max(values) < EXACT_BELOW else None
 
 
-def write_csv(columns: Named) -> bytes:
-    """Write columns, each with its name, as CSV with a line of names."""
+def write_csv(columns: Sequence[Named]) -> bytes:
+    """Write columns as CSV with a line of their names."""
     target = io.StringIO(newline="")
     writer = csv.writer(target)
-    writer.writerow([name for name, _ in columns])
-    writer.writerows(zip(*(written(column) for _, column in columns), strict=True))
+    writer.writerow([each.name for each in columns])
+    writer.writerows(zip(*(written(each.values) for each in columns), strict=True))
     return target.getvalue().encode()
 
 
 def written(values: Iterable[object]) -> Iterable[object]:
     """Give values for a writer of CSV, which writes them as JSON has them, and null as an empty cell."""
     return (json.dumps(value) if value is True or value is False else value for value in values)
+
+
+def count_lines(body: bytes) -> tuple[int, int]:
+    """Give how many rows a text has at least and at most: lines, of which a cell may hold some, and others nothing."""
+    ends = body.count(b"\n") + body.count(b"\r") - body.count(b"\r\n")
+    known = not any(part in body for part in (b'"', b"\n\n", b"\n\r", b"\r\r"))
+    return max(1, ends - 1) if known else 1, ends + 1

@@ -3,7 +3,17 @@
 import pytest
 
 from server.errors import NotAcceptable, UnsupportedMediaType
-from server.negotiation import check_accepts, check_json_body, prefers_lenient
+from server.negotiation import (
+    ARROW,
+    CSV,
+    JSON,
+    BodyForm,
+    check_accepts,
+    check_json_body,
+    form_of_body,
+    preferred,
+    prefers_lenient,
+)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +61,73 @@ def test_coded_body(coding: str) -> None:
     """A coded body is refused."""
     with pytest.raises(UnsupportedMediaType, match="without Content-Encoding"):
         check_json_body("application/json", coding)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "form"),
+    [
+        ("application/json; header=absent", BodyForm(JSON)),
+        ("text/csv", BodyForm(CSV)),
+        ('Text/CSV; charset="UTF-8"; Header="Present"', BodyForm(CSV, header=True)),
+        ("text/csv;header=absent;charset=utf-8", BodyForm(CSV, header=False)),
+        ("application/vnd.apache.arrow.stream", BodyForm(ARROW)),
+        ("application/vnd.apache.arrow.stream; x=y", BodyForm(ARROW)),
+    ],
+)
+def test_form_of_body(content_type: str, form: BodyForm) -> None:
+    """A body's form is what its media type says, and of CSV whether its first line has names."""
+    assert form_of_body(content_type, "identity") == form
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "",
+        "text/plain",
+        "text/csv; charset=latin-1",
+        "text/csv; header=1",
+        "application/vnd.apache.arrow.file",
+        "text/*",
+    ],
+)
+def test_other_forms(content_type: str) -> None:
+    """Any other form is refused."""
+    with pytest.raises(UnsupportedMediaType):
+        form_of_body(content_type, "")
+
+
+@pytest.mark.parametrize("media_type", [JSON, CSV, ARROW])
+def test_coded_forms(media_type: str) -> None:
+    """A coded body is refused whatever its form."""
+    with pytest.raises(UnsupportedMediaType, match="without Content-Encoding"):
+        form_of_body(media_type, "gzip")
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("", JSON),
+        ("text/csv", CSV),
+        ("text/csv, */*", JSON),
+        ("text/csv, */*;q=0.9", CSV),
+        ("*/*, application/json;q=0.5", CSV),
+        ("application/*;q=0.2, text/csv;q=0.1", JSON),
+        ("application/json;q=0, application/*;q=0.2, text/csv;q=0.1", ARROW),
+        ("text/csv;q=7, application/json", JSON),
+        ("text/csv;q=1.9, application/json", JSON),
+    ],
+)
+def test_preferred(accept: str, expected: str) -> None:
+    """The form that the caller likes best is written; of those that he likes alike, the first that is offered."""
+    assert preferred(accept, (JSON, CSV, ARROW)) == expected
+
+
+def test_none_preferred() -> None:
+    """Who takes none of what is offered is told all of it."""
+    with pytest.raises(
+        NotAcceptable, match="writes application/json, text/csv or application/vnd.apache.arrow.stream,"
+    ):
+        preferred("text/html", (JSON, CSV, ARROW))
 
 
 @pytest.mark.parametrize(

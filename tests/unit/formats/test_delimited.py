@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.columns import Named
 from server.errors import InvalidInput, MalformedBody
-from server.formats.delimited import CsvReader, write_csv
+from server.formats.delimited import CsvReader, count_lines, write_csv
 from server.parameter import REQUIRED, Parameter, Scalar
 from server.signature import Signature
 from tests.models import boolean, category, integer, number, text
@@ -179,10 +180,30 @@ VALUES: dict[str, st.SearchStrategy[Scalar]] = {
 def test_what_is_written_is_read(rows: list[dict[str, Any]]) -> None:
     """Rows that are written as CSV are read as the same rows."""
     columns: dict[str, list[object]] = {name: [row[name] for row in rows] for name in VALUES}
-    assert read(write_csv(list(columns.items())), *PARAMETERS) == columns
+    text_of_columns = write_csv([Named(name, str, values) for name, values in columns.items()])
+    assert read(text_of_columns, *PARAMETERS) == columns
 
 
 def test_written() -> None:
     """Lines end, and quotes are doubled, as the standard has it; a null is an empty cell."""
-    columns = [("a", [1.5, None]), ('b"', [True, "x,y"])]
-    assert write_csv(columns) == b'a,"b"""\r\n1.5,true\r\n,"x,y"\r\n'
+    assert (
+        write_csv([Named("a", float, [1.5, None]), Named('b"', str, [True, "x,y"])])
+        == b'a,"b"""\r\n1.5,true\r\n,"x,y"\r\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "least", "most"),
+    [
+        ("", 1, 1),
+        ("n\n1\n", 1, 3),
+        ("n\n1\n2\n3", 2, 4),
+        ("n\r\n1\r\n2\r\n3\r\n", 3, 5),
+        ("n\r1\r2\r3\r", 3, 5),
+        ("n\n1\n\n\n\n\n", 1, 7),
+        ('n\n"1\n\n\n"\n2', 1, 6),
+    ],
+)
+def test_count_lines(source: str, least: int, most: int) -> None:
+    """Rows are not more and not fewer than what is counted before they are read."""
+    assert count_lines(source.encode()) == (least, most)
