@@ -85,7 +85,7 @@ def curl_request(words: Sequence[str]) -> CurlRequest:
             case "-H":
                 name, _, value = next(rest).partition(":")
                 headers[name] = value.strip()
-            case "-d":
+            case "-d" | "--data-binary":
                 body = next(rest)
             case _ if word.startswith("http://127.0.0.1:8000/"):
                 path = word.removeprefix("http://127.0.0.1:8000")

@@ -52,6 +52,9 @@ class Reader:
                 assert self._answer is not None
                 self._compare_http(self._answer, block.text)
                 self._forget()
+            case "csv" if self._answer is not None:
+                assert cells(self._answer.text) == cells(block.text)
+                self._forget()
             case "csv" if self._printed:
                 assert cells(self._printed) == cells(block.text)
                 self._forget()
@@ -111,7 +114,10 @@ class Reader:
     def _send(self, words: Sequence[str]) -> TestResponse:
         app = self._app or self._serve([])
         asked = curl_request(words)
-        return app.test_client().open(asked.path, method=asked.method, headers=dict(asked.headers), data=asked.body)
+        body: str | bytes | None = asked.body
+        if asked.body is not None and asked.body.startswith("@"):
+            body = (self._folder / asked.body[1:]).read_bytes()
+        return app.test_client().open(asked.path, method=asked.method, headers=dict(asked.headers), data=body)
 
     @staticmethod
     def _compare_http(answer: TestResponse, text: str) -> None:
