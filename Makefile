@@ -140,7 +140,7 @@ tools: ## What the tests run beside Python: promtool, Newman
 COMPILE = .lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
-EXTRAS = --extra remote --extra mlflow --extra oci --extra skops --extra grpc --extra arrow
+EXTRAS = --extra remote --extra mlflow --extra oci --extra skops --extra grpc
 
 .PHONY: lock
 lock: .lock/bin/uv ## Resolve the newest releases for Python 3.11 to 3.13 into the lock files

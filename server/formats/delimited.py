@@ -18,6 +18,8 @@ from server.errors import MalformedBody
 from server.parameter import EXACT_BELOW, REQUIRED, Absent, Kind, Parameter, Scalar, cut
 from server.signature import LISTED_NAMES, Signature
 
+MARK: Final = "\ufeff".encode()  # in front of what some programs write
+BLURRING: Final = (b'"', b"\n\n", b"\n\r", b"\r\r")  # where these are, lines are perhaps not rows
 NUMBERS: Final = frozenset({int, float})
 
 
@@ -153,7 +155,7 @@ class _CellReader:
 
     def column(self, cells: Sequence[str]) -> Sequence[object]:
         """Read the cells of a column; an empty one is the parameter's default, where it has one and is not null."""
-        if self._numbers and (numbers := _all_numbers(cells)) is not None:
+        if self._numbers and (numbers := _all_numbers(cells, nullable=self._empty is None)) is not None:
             return numbers
         known = {cell: self(cell) for cell in set(cells)}
         if known.get("") is REQUIRED:
@@ -172,18 +174,20 @@ def _number(cell: str) -> Scalar:
     return value if isinstance(value, (int, float)) else cell
 
 
-def _all_numbers(cells: Sequence[str]) -> list[float] | None:
-    """Read cells that are all numbers at once; None if one is not, or has to be looked at alone.
+def _all_numbers(cells: Sequence[str], *, nullable: bool) -> Sequence[float | None] | None:
+    """Read cells that are all numbers, or empty for null, at once; None if one has to be looked at alone.
 
     A number holds no comma: where there are as many numbers as cells, each cell is one.
     """
+    holes = cells.count("") if nullable else 0
     try:
-        values: list[float] = orjson.loads(f"[{','.join(cells)}]")
+        values: list[Any] = orjson.loads(f"[{','.join([cell or 'null' for cell in cells] if holes else cells)}]")
     except orjson.JSONDecodeError:
         return None
-    if len(values) != len(cells) or not NUMBERS.issuperset(map(type, values)):
+    numbers = [value for value in values if value is not None] if holes else values
+    if len(values) != len(cells) or len(numbers) + holes != len(cells) or not NUMBERS.issuperset(map(type, numbers)):
         return None
-    return values if min(values) > -EXACT_BELOW and max(values) < EXACT_BELOW else None
+    return values if not numbers or (min(numbers) > -EXACT_BELOW and max(numbers) < EXACT_BELOW) else None
 
 
 def write_csv(columns: Sequence[Named]) -> bytes:
@@ -191,7 +195,8 @@ def write_csv(columns: Sequence[Named]) -> bytes:
     target = io.StringIO(newline="")
     writer = csv.writer(target)
     writer.writerow([each.name for each in columns])
-    writer.writerows(zip(*(written(each.values) for each in columns), strict=True))
+    cells = (written(each.values) if each.type is bool else each.values for each in columns)
+    writer.writerows(zip(*cells, strict=True))
     return target.getvalue().encode()
 
 
@@ -203,5 +208,5 @@ def written(values: Iterable[object]) -> Iterable[object]:
 def count_lines(body: bytes) -> tuple[int, int]:
     """Give how many rows a text has at least and at most: lines, of which a cell may hold some, and others nothing."""
     ends = body.count(b"\n") + body.count(b"\r") - body.count(b"\r\n")
-    known = not any(part in body for part in (b'"', b"\n\n", b"\n\r", b"\r\r"))
+    known = not any(part in body for part in BLURRING) and not body.removeprefix(MARK).startswith((b"\n", b"\r"))
     return max(1, ends - 1) if known else 1, ends + 1

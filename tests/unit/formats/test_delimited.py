@@ -144,6 +144,7 @@ def test_commas_in_numbers() -> None:
     """Cells that are several numbers, or parts of one array, do not pass for some that are one."""
     assert read('n\n"1,2"\n', number("n")) == {"n": ["1,2"]}
     assert read('n\n"[1"\n"2]"\n', number("n")) == {"n": ["[1", "2]"]}
+    assert read("n,m\nnull,1\n,2\n", number("n", nullable=True), number("m")) == {"n": ["null", None], "m": [1, 2]}
     assert read('n\n"""1"\n"2"""\n', number("n")) == {"n": ['"1', '2"']}
 
 
@@ -180,14 +181,14 @@ VALUES: dict[str, st.SearchStrategy[Scalar]] = {
 def test_what_is_written_is_read(rows: list[dict[str, Any]]) -> None:
     """Rows that are written as CSV are read as the same rows."""
     columns: dict[str, list[object]] = {name: [row[name] for row in rows] for name in VALUES}
-    text_of_columns = write_csv([Named(name, str, values) for name, values in columns.items()])
+    text_of_columns = write_csv([Named(name, bool, values) for name, values in columns.items()])
     assert read(text_of_columns, *PARAMETERS) == columns
 
 
 def test_written() -> None:
     """Lines end, and quotes are doubled, as the standard has it; a null is an empty cell."""
     assert (
-        write_csv([Named("a", float, [1.5, None]), Named('b"', str, [True, "x,y"])])
+        write_csv([Named("a", float, [1.5, None]), Named('b"', bool, [True, "x,y"])])
         == b'a,"b"""\r\n1.5,true\r\n,"x,y"\r\n'
     )
 
@@ -202,6 +203,8 @@ def test_written() -> None:
         ("n\r1\r2\r3\r", 3, 5),
         ("n\n1\n\n\n\n\n", 1, 7),
         ('n\n"1\n\n\n"\n2', 1, 6),
+        ("\nn\n1\n2\n", 1, 5),
+        ("\ufeff\rn\r1\r2\r", 1, 5),
     ],
 )
 def test_count_lines(source: str, least: int, most: int) -> None:
