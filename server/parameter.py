@@ -3,7 +3,7 @@
 import difflib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Final, TypeAlias
 
@@ -51,11 +51,12 @@ class Kind(StrEnum):
 class Parameter:
     """One input of a model; immutable.
 
-    `labels` and `codes`, of the same length, belong to a category: the label in the request, the code for the
-    estimator. An `open` category also takes labels that are not listed; their code is the label itself.
-    `minimum`, `maximum` (both included) and `multiple_of` bound numbers and integers, `max_length` bounds texts
-    (in code points). `null_code` is the code for `null` where the parameter is `nullable`; `unseen_code`, if it is
-    given, that of all labels that an open category does not list.
+        `labels` and `codes`, of the same length, belong to a category: the label in the request, the code for the
+        estimator. An `open` category also takes labels that are not listed; their code is the label itself.
+        `minimum`, `maximum` (both included) and `multiple_of` bound numbers and integers, `max_length` bounds texts
+        (in code points). `null_code` is the code for `null` where the parameter is `nullable`; `unseen_code`, if it is
+    given, that of all labels that an open category does not list. `own` is the parameter with the estimator's own
+        codes, where an engine takes others.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Parameter:
     default: Scalar | Absent = REQUIRED
     description: str = ""
     examples: tuple[Scalar, ...] = ()
+    own: "Parameter | None" = field(default=None, repr=False, compare=False)
 
     @property
     def required(self) -> bool:

@@ -54,6 +54,13 @@ class Signature:
             raise InvalidInput(*self._explain(value, "", MAX_ERRORS, _Suggestions()))
         return row
 
+    def encode(self, values: Sequence[object]) -> Sequence[Row] | None:
+        """Encode a batch of objects quickly; None if one is refused, or has to be looked at alone."""
+        if len(values) > 1:
+            return self.parse_table(values)
+        row = self._encode(values[0])
+        return None if row is None else [row]
+
     def parse_table(self, values: Sequence[object]) -> Table | None:
         """Encode a batch of whole objects column by column; None if one is refused, or leaves a field out."""
         columns = []

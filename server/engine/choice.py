@@ -1,7 +1,7 @@
 """Which engine serves: the compiled one if it answers as the estimator itself does, or else the pickle."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from server.engine.compiled import Compiled, compile_estimator
@@ -58,7 +58,9 @@ def choose(
             comparison = _compared(evaluator, parameters, found)
             fallback = comparison.fault
             if fallback is None:
-                evaluator, parameters = found.evaluator, found.parameters
+                evaluator = found.evaluator
+                pairs = zip(found.parameters, parameters, strict=True)
+                parameters = tuple(replace(each, own=own) for each, own in pairs)
         else:
             fallback = found
     signature = Signature(parameters)

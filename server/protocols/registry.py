@@ -8,13 +8,20 @@ from server.model import Model
 from server.openapi import Part
 from server.protocols.azureml import AZUREML
 from server.protocols.kserve import KSERVE
+from server.protocols.mlflow import MLFLOW
 from server.protocols.oip import OIP
 from server.protocols.protocol import Context, Protocol
 from server.protocols.vertex import VERTEX
 from server.routing import Route
 from server.settings import Settings
 
-PROTOCOLS: Final[Mapping[str, Protocol]] = {"oip": OIP, "kserve": KSERVE, "azureml": AZUREML, "vertex": VERTEX}
+PROTOCOLS: Final[Mapping[str, Protocol]] = {
+    "oip": OIP,
+    "kserve": KSERVE,
+    "mlflow": MLFLOW,
+    "azureml": AZUREML,
+    "vertex": VERTEX,
+}
 
 
 def routes_of(context: Context, ours: Collection[str]) -> dict[str, Sequence[Route]]:

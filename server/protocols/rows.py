@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from server.columns import Table
 from server.errors import WrongForm
 from server.exchange import RequestHeaders
 from server.parameter import Code, Kind, Label, Parameter, cut, json_type
@@ -51,19 +50,21 @@ class RowReader:
     def records(self, records: Sequence[object]) -> Batch:
         """Read rows that are objects."""
         self._predictor.check_count(len(records))
-        table = self._table(records)
-        if table is None and self._translators:
+        rows = self._signature.encode(records)
+        if rows is None and self._translators:
             records = [self._translated(each) for each in records]
-            table = self._table(records)
-        return self._predictor.batch(list(records)) if table is None else Batch(table, single=False)
+            rows = self._signature.encode(records)
+        return self._predictor.batch(list(records)) if rows is None else Batch(rows, single=False)
 
     def lists(self, rows: Sequence[object], member: str, names: Sequence[str] | None = None) -> Batch:
         """Read rows that are lists, in the order of the columns' names, the model's own unless others are given.
 
         The rows of a single column may be its values themselves.
         """
-        self._predictor.check_count(len(rows))
         names = self.names if names is None else names
+        if len(rows) == 1 and type(rows[0]) is list and len(rows[0]) == len(names):
+            return self.records([dict(zip(names, rows[0], strict=True))])
+        self._predictor.check_count(len(rows))
         read: list[list[object]] = []
         for at, row in enumerate(rows):
             values = row if isinstance(row, list) or len(names) != 1 else [row]
@@ -72,8 +73,6 @@ class RowReader:
                 msg = f"`{member}`, row {at}: expected a list of {len(names)} values ({listing(names)}); got {got}."
                 raise WrongForm(msg)
             read.append(values)
-        if len(read) == 1:
-            return self.records([dict(zip(names, read[0], strict=True))])
         return self.columns({name: list(column) for name, *column in zip(names, *read, strict=True)}, member)
 
     def columns(self, columns: Mapping[str, object], member: str) -> Batch:
@@ -103,11 +102,9 @@ class RowReader:
         A row has a comma for each of its values but one, and one before the next row; of records, those that are
         refused count too.
         """
-        objects = body.count(b"{")
-        return Rows(max(1, body.count(b'{"') - 2), max(objects - 1, body.count(b",") // self._required + 1))
-
-    def _table(self, records: Sequence[object]) -> Table | None:
-        return self._signature.parse_table(records) if len(records) > 1 else None
+        objects = body.count(b"{") - 1
+        least = max(1, body.count(b'{"') - 2) if objects > 1 else 1
+        return Rows(least, max(objects, body.count(b",") // self._required + 1))
 
     def _translated(self, record: object) -> object:
         if not isinstance(record, dict):
@@ -119,7 +116,11 @@ class RowReader:
 
 
 def codes_of(parameter: Parameter) -> Mapping[float, Label | None]:
-    """Give the label of each number that is a code of the parameter; none where a number is a value."""
+    """Give the label of each number that is a code of the parameter; none where a number is a value.
+
+    The codes are the estimator's: a caller knows of no engine.
+    """
+    parameter = parameter.own or parameter
     if parameter.kind is Kind.BOOLEAN:
         return {0.0: False, 1.0: True}
     if parameter.kind is not Kind.CATEGORY or any(type(label) is int for label in parameter.labels):

@@ -71,7 +71,7 @@ def test_a_prediction_is_one_line(client: Client, capsys: pytest.CaptureFixture[
         ("/api/predict", "POST", "{", ("/api/predict", "POST", 400)),
         ("/api/predict", "OPTIONS", None, ("/api/predict", "OPTIONS", 204)),
         ("/metrics", "GET", None, ("/metrics", "GET", 200)),
-        ("/", "GET", None, ("/", "GET", 307)),
+        ("/", "GET", None, ("/", "GET", 200)),
         ("/api/docs/assets/docs.js", "GET", None, ("/api/docs/assets/docs.js", "GET", 200)),
     ],
 )

@@ -18,7 +18,7 @@ from server.predictor import Batch, Predictor
 from server.protocols.forms import row_schemas
 from server.protocols.rows import RowReader, codes_of, translator
 from tests.contract.test_accepts_iff_schema import MAX_ROWS, SETTINGS, models, read, rows, write
-from tests.models import boolean, category, fake_model, integer, number
+from tests.models import boolean, category, fake_model, integer, number, pipeline, real_model
 
 Rows = list[dict[str, Any]]
 COLOUR = category("colour", ("red", "green"), codes=(3, 1))
@@ -207,6 +207,16 @@ def test_codes_are_labels(parameter: Parameter, given: list[Any], expected: list
     assert translate is not None
     assert list(map(translate, given)) == expected
     assert list(map(type, map(translate, given))) == list(map(type, expected))
+
+
+def test_codes_are_the_estimators() -> None:
+    """What an engine calls the labels by is nobody else's business: they are texts for a pipeline on a DataFrame."""
+    model = real_model(pipeline())
+    force = model.signature.parameters[0]
+    assert model.engine.name != "pickle"
+    assert set(map(type, force.codes)) != {str}
+    assert codes_of(force) == {}
+    assert real_model(pipeline(), engine="pickle").signature.parameters[0].codes == force.labels
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,79 @@
+"""DataFrames as JSON, as MLflow's clients write them, to rows."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from server.decoding import decode
+from server.errors import MalformedBody, WrongForm
+from server.predictor import Batch
+from server.protocols.rows import RowReader
+
+FORMS: Final = ("dataframe_split", "dataframe_records", "instances", "inputs")
+MEMBERS: Final = frozenset({"columns", "data", "index"})
+TEXT_OR_NAN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?|NaN', re.DOTALL)
+
+
+def decode_frames(body: bytes) -> object:
+    """Give the JSON value that a body is; NaN, which Python writes where a value is missing, is null.
+
+    Raises `MalformedBody`.
+    """
+    try:
+        return decode(body)
+    except MalformedBody:
+        if b"NaN" not in body:
+            raise
+    return decode(TEXT_OR_NAN.sub(lambda found: b"null" if found[0] == b"NaN" else found[0], body))
+
+
+class FrameReader(RowReader):
+    """Reads the rows of one model in the forms that MLflow has."""
+
+    def read_body(self, document: object) -> Batch:
+        """Read the rows of a body, which has one of the `FORMS`; raise as `read` does."""
+        forms = [form for form in FORMS if form in document] if isinstance(document, dict) else []
+        if not isinstance(document, dict) or len(forms) != 1:
+            got = f"got {len(forms)} of them" if isinstance(document, dict) else "got no object"
+            msg = f"The body must be an object with exactly one of the members {', '.join(FORMS)}; {got}."
+            raise WrongForm(msg)
+        form, rows = forms[0], document[forms[0]]
+        if form == "dataframe_split":
+            return self._split(rows)
+        if form == "dataframe_records" and not isinstance(rows, list):
+            msg = "`dataframe_records` must be a list of objects, one for each row."
+            raise WrongForm(msg)
+        if form == "dataframe_records":
+            return self.records(rows)
+        if form == "inputs" and isinstance(rows, dict) and not any(isinstance(each, list) for each in rows.values()):
+            return self.records([rows])
+        return self.read(rows, form)
+
+    def _split(self, frame: object) -> Batch:
+        rows = frame.get("data") if isinstance(frame, dict) else None
+        if not isinstance(frame, dict) or not isinstance(rows, list) or not frame.keys() <= MEMBERS:
+            msg = "`dataframe_split` must be an object with `data`, a list of rows, and at most `columns` and `index`."
+            raise WrongForm(msg)
+        index = frame.get("index")
+        if index is not None and (not isinstance(index, list) or len(index) != len(rows)):
+            msg = "`dataframe_split.index` must be a list with an entry for each row of `data`; leave it out."
+            raise WrongForm(msg)
+        return self.lists(rows, "dataframe_split.data", self._names(frame.get("columns")))
+
+    def _names(self, columns: object) -> Sequence[str]:
+        """Give the names of a frame's columns; one that was made without names numbers them, or has none."""
+        if columns == self.names or columns is None:
+            return self.names
+        if columns and columns == list(range(len(self.names))) and _are(int, columns):
+            return self.names
+        if not isinstance(columns, list) or not _are(str, columns):
+            msg = "`dataframe_split.columns` must be a list of the parameters' names."
+            raise WrongForm(msg)
+        if len(set(columns)) < len(columns):
+            msg = "`dataframe_split.columns` has the same name twice; name each column once."
+            raise WrongForm(msg)
+        return columns
+
+
+def _are(kind: type, values: object) -> bool:
+    return isinstance(values, list) and all(type(value) is kind for value in values)
