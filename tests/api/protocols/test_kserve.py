@@ -126,7 +126,7 @@ def test_there_is_no_explainer(crime: Client) -> None:
         pytest.param(json.dumps(ROWS), 400, "`instances`", id="rows alone"),
         pytest.param('{"inputs": []}', 400, "`instances`", id="another member"),
         pytest.param('{"instances": null}', 400, "`instances` must be a list", id="null"),
-        pytest.param('{"instances": []}', 400, "at least one row", id="no row"),
+        pytest.param('{"instances": []}', 400, "at least one", id="no row"),
         pytest.param('{"instances": [[1, 2]]}', 400, "expected a list of 3 values", id="short"),
         pytest.param('{"instances": [[1, 1, 1], [1]]}', 400, "row 1: expected a list of 3", id="ragged"),
         pytest.param('{"instances": {"month": [1], "force": []}}', 400, "column force has 0", id="ragged columns"),

@@ -1,11 +1,14 @@
 """MLflow's scoring protocol, which is SageMaker's too: forms of frames, refusals, probes."""
 
+import csv
+import io
 import json
 from importlib.metadata import version
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from werkzeug.test import Client
 
 from tests.api.fronts import application_of
@@ -191,6 +194,67 @@ def test_media_types(crime: Client, headers: dict[str, str], status: int) -> Non
     assert response.status_code == status
     if status != 200:
         assert refused(response, status)["error_code"] == "BAD_REQUEST"
+
+
+def lines_of(rows: list[dict[str, Any]], *, header: bool) -> str:
+    """Write rows as CSV."""
+    target = io.StringIO()
+    writer = csv.writer(target)
+    if header:
+        writer.writerow(rows[0])
+    writer.writerows(row.values() for row in rows)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("content_type", ["text/csv", "text/csv; charset=utf-8", "TEXT/CSV; header=present"])
+def test_csv_is_read(example: Client, content_type: str) -> None:
+    """CSV with names is the same rows as JSON; so is one without, in the parameters' order, as SageMaker sends it."""
+    rows = [example_of(example)] * 2
+    expected = predictions_of(example, rows)
+    assert ask(example, lines_of(rows, header=True), Content_Type=content_type) == expected
+    if "present" not in content_type:
+        assert ask(example, lines_of(rows, header=False), Content_Type=content_type) == expected
+
+
+@pytest.mark.parametrize("name", ["pipeline", "regressor", "several", "several numbers"])
+def test_csv_is_written_where_it_is_asked_for(name: str) -> None:
+    """Who accepts CSV alone gets a line for each row, without names."""
+    client = serve(estimators()[name])
+    rows = [example_of(client)] * 2
+    response = post(client, json.dumps({"dataframe_records": rows}), PATH, Accept="text/csv")
+    assert response.status_code == 200
+    assert response.content_type == "text/csv; charset=utf-8; header=absent"
+    expected = [value if isinstance(value, list) else [value] for value in predictions_of(client, rows)]
+    assert list(csv.reader(response.text.splitlines())) == [list(map(str, row)) for row in expected]
+    assert post(client, json.dumps({"inputs": rows}), PATH, Accept="text/csv;q=0.5, */*").is_json
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        pytest.param("", "The body is empty", id="empty"),
+        pytest.param("month,force,crime\n", "at least one", id="no row"),
+        pytest.param("month,force\n1,Kent Police\n", "crime is missing", id="missing"),
+        pytest.param("month,force,crime,x\n1,Kent Police,Drugs,2\n", "There is no such field", id="extra"),
+        pytest.param("month,month\n1,1\n", "same name", id="a name twice"),
+        pytest.param("month,force,crime\n1,secret,Drugs\n", "force must be one of its", id="no label"),
+        pytest.param("month,force,crime\n1,2\n", "expected 3 cells", id="ragged"),
+        pytest.param("1,2\n", "has 2 cells", id="short"),
+    ],
+)
+def test_bad_csv_is_refused(crime: Client, body: str, sentence: str) -> None:
+    """What is wrong with CSV is told in JSON, in the same form."""
+    document = refused(post(crime, body, PATH, Content_Type="text/csv"), 400)
+    assert list(document) == ["error_code", "message"]
+    assert sentence in document["message"]
+    assert "secret" not in document["message"]
+
+
+@given(st.text(alphabet='month,force,crime"\n\r1 \x00é', max_size=40) | st.text(max_size=30))
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_csv_has_an_answer(crime: Client, text: str) -> None:
+    """No text is a failure of ours."""
+    assert post(crime, text.encode("utf-8", "surrogatepass"), PATH, Content_Type="text/csv").status_code in (200, 400)
 
 
 @given(bodies)
