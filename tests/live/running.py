@@ -47,7 +47,7 @@ def eventually(condition: Callable[[], bool], what: str, seconds: float = PATIEN
 
 def environ_with(settings: Mapping[str, object]) -> dict[str, str]:
     """Give this process's environment with no settings of ours but these, and no hints to Gunicorn."""
-    ours = ("BRINERY_", "GUNICORN_", "OMP_", "WEB_CONCURRENCY", "PROMETHEUS_", "PYTHONWARNINGS")
+    ours = ("BRINERY_", "AIP_", "AZUREML_", "GUNICORN_", "OMP_", "WEB_CONCURRENCY", "PROMETHEUS_", "PYTHONWARNINGS")
     environ = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     environ["PATH"] = f"{BIN}{os.pathsep}{environ.get('PATH', os.defpath)}"
     return environ | {f"BRINERY_{name.upper()}": str(value) for name, value in settings.items()}
