@@ -9,23 +9,20 @@ from typing import Any, Final
 
 import orjson
 
-from server.decoding import decode
-from server.errors import ModelNotFound, NotReady, Unimplemented, WrongForm
+from server.errors import ModelNotFound, Unimplemented
 from server.exchange import Request, Response
 from server.model import Model
 from server.negotiation import check_accepts
-from server.openapi import Part, ref
-from server.protocols.answers import Question, method_of, values
+from server.openapi import Part
 from server.protocols.envelopes import as_error
-from server.protocols.forms import PREDICTIONS, ROWS, parameters_schema, row_schemas
+from server.protocols.forms import row_schemas
+from server.protocols.instances import predict_endpoint, predict_operation, predict_route
 from server.protocols.protocol import (
     ERROR,
     REFUSALS,
     REFUSALS_OF_READS,
     Context,
     Protocol,
-    body_of,
-    check_json,
     operation,
     path_parameter,
 )
@@ -39,27 +36,18 @@ TAG: Final = "KServe v1"
 
 def routes(context: Context) -> Sequence[Route]:
     """Make the routes."""
-    model, flow, settings = context.model, context.flow, context.settings
-    name, reader = model.identity.name, RowReader(model.signature, flow.predictor)
+    model = context.model
+    name, reader = model.identity.name, RowReader(model.signature, context.flow.predictor)
+    answer = predict_endpoint(context, reader)
     listing, ready = orjson.dumps({"models": [name]}), orjson.dumps({"name": name, "ready": True})
 
     def check_name(request: Request) -> None:
         if request.variables["name"] != name:
             raise ModelNotFound(f"There is no such model; the one that is served here is {name}.")
 
-    def parse(body: bytes) -> Question:
-        value = decode(body)
-        if not isinstance(value, dict) or "instances" not in value:
-            msg = "The body must be an object with the member `instances`, the rows."
-            raise WrongForm(msg)
-        method = method_of(value.get("parameters"), settings.predictions, model.outputs, "parameters")
-        return Question.of(reader.read(value["instances"], "instances"), method)
-
     def predict(request: Request) -> Response:
         check_name(request)
-        check_json(request)
-        asked, outcome = flow.predict(request, parse)
-        return Response(200, orjson.dumps({"predictions": values(outcome, asked.method, model.outputs)}))
+        return answer(request)
 
     def explain(request: Request) -> Response:
         check_name(request)
@@ -72,29 +60,22 @@ def routes(context: Context) -> Sequence[Route]:
     def show(request: Request) -> Response:
         check_name(request)
         check_accepts(request.headers.get("Accept", ""))
-        if not context.readiness.ready:
-            raise NotReady("The model is not ready: its server is about to stop, or its workers crash.")
+        context.readiness.check()
         return Response(200, ready)
 
     return [
         Route("/v1/models", {"GET": list_models}, envelope=as_error),
         Route("/v1/models/<path:name>", {"GET": show}, scope=None, envelope=as_error),
-        Route(
-            "/v1/models/<path:name>:predict", {"POST": predict}, scope="predict", envelope=as_error, count=reader.count
-        ),
+        predict_route("/v1/models/<path:name>:predict", predict, reader),
         Route("/v1/models/<path:name>:explain", {"POST": explain}, scope="predict", envelope=as_error),
     ]
 
 
 def part(model: Model, settings: Settings) -> Part:
     """Write the dialect's part of the OpenAPI document."""
-    asked = object_schema({"instances": ref(ROWS)})
-    asked["properties"]["parameters"] = parameters_schema()
     named = [path_parameter("name", model.identity.name)]
     of_model = object_schema({"name": {"type": "string"}, "ready": {"const": True}})
     listed = object_schema({"models": {"type": "array", "items": {"type": "string"}}})
-    predictions = object_schema({"predictions": ref(PREDICTIONS)})
-    asking = {"parameters": named, "requestBody": body_of(asked, {"instances": [model.signature.example()]})}
 
     def write(name: str, summary: str, answer: Mapping[str, Any], statuses: Sequence[int], **more: object) -> Any:  # noqa: ANN401
         return operation(name, summary, TAG, dict(answer), error="Error", statuses=statuses, **more)
@@ -106,7 +87,7 @@ def part(model: Model, settings: Settings) -> Part:
         {
             "/v1/models": {"get": write("v1_models", "The models that are served", listed, REFUSALS_OF_READS)},
             "/v1/models/{name}": {"get": show},
-            "/v1/models/{name}:predict": {"post": write("v1_predict", "Predict", predictions, REFUSALS, **asking)},
+            "/v1/models/{name}:predict": {"post": predict_operation("v1_predict", TAG, model, parameters=named)},
             "/v1/models/{name}:explain": {"post": explain},
         },
         {"Error": ERROR, **row_schemas(model, settings)},
