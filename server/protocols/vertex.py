@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from server.exchange import PROBES, Request, Response
+from server.exchange import Request, Response
 from server.model import Model
 from server.openapi import Part
 from server.protocols.envelopes import as_error
@@ -21,6 +21,7 @@ from server.schemas import object_schema
 from server.settings import Settings
 
 TAG: Final = "Vertex AI"
+OWN_PROBES: Final = ("/api/health/live", "/api/health/ready")  # which are good health routes as they are
 
 
 def routes(context: Context) -> Sequence[Route]:
@@ -54,7 +55,7 @@ def part(model: Model, settings: Settings) -> Part:
 
 
 def _health_route(settings: Settings) -> str:
-    return "" if settings.vertex_health_route in PROBES else settings.vertex_health_route
+    return "" if settings.vertex_health_route in OWN_PROBES else settings.vertex_health_route
 
 
 VERTEX: Final = Protocol(routes, part)

@@ -120,3 +120,13 @@ def test_who_may_call() -> None:
     client = serving(auth=("predict",), api_keys="a sha256:" + "0" * 64)
     assert refused(post(client, json.dumps({"instances": ROWS}), PREDICT), 401).keys() == {"error"}
     assert client.get(HEALTH).status_code == 200
+
+
+def test_the_health_route_is_a_probe(capsys: pytest.CaptureFixture[str]) -> None:
+    """A health check that succeeds is told at debug, as of every probe."""
+    client = serving(log_level="info")
+    assert client.get(HEALTH).status_code == 200
+    assert post(client, json.dumps({"instances": ROWS}), PREDICT).status_code == 200
+    routes = [json.loads(line).get("route") for line in capsys.readouterr().out.splitlines()]
+    assert PREDICT in routes
+    assert HEALTH not in routes
