@@ -66,10 +66,12 @@ class Context:
 class Container:
     """A container that serves, with all that hardens it, from its start until it is taken away."""
 
-    def __init__(self, image: str, *options: str | Path, command: tuple[str, ...] = (), **settings: object) -> None:
-        self.name = f"brinery-e2e-{uuid.uuid4().hex[:12]}"
+    def __init__(
+        self, image: str, *options: str | Path, command: tuple[str, ...] = (), listens: int = 8000, **settings: object
+    ) -> None:
+        self.name, self.listens = f"brinery-e2e-{uuid.uuid4().hex[:12]}", listens
         variables = [f"--env=BRINERY_{name.upper()}={value}" for name, value in settings.items()]
-        arguments = ("--name", self.name, "--publish", "127.0.0.1::8000", *HARDENED, *variables, *options)
+        arguments = ("--name", self.name, "--publish", f"127.0.0.1::{listens}", *HARDENED, *variables, *options)
         docker("run", "--detach", *arguments, f"brinery-e2e:{image}", *command)
 
     @property
@@ -86,17 +88,17 @@ class Container:
     @property
     def port(self) -> int:
         """The port of this machine that leads to it."""
-        return int(docker("port", self.name, "8000/tcp").stdout.split()[0].rpartition(":")[2])
+        return int(docker("port", self.name, f"{self.listens}/tcp").stdout.split()[0].rpartition(":")[2])
 
     @property
     def url(self) -> str:
         """Its address without a path."""
         return f"http://127.0.0.1:{self.port}"
 
-    def request(self, method: str, path: str, body: object = None) -> Answer:
+    def request(self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Answer:
         """Send one request on a connection of its own."""
         with Client("127.0.0.1", self.port) as client:
-            return client(method, path, body)
+            return client(method, path, body, headers)
 
     def is_ready(self) -> bool:
         """Tell whether it wants requests."""

@@ -250,6 +250,25 @@ def test_a_mounted_bundle(plain: str, folder: Path) -> None:
         empty.__exit__(None, None, None)
 
 
+def test_sagemaker(plain: str, folder: Path) -> None:
+    """Run as SageMaker does it, the image serves the artifacts on its port and routes, and SIGTERM ends it well."""
+    shutil.copytree(REPOSITORY / "pickles", folder / "artifacts" / "crime")
+    mounted = ("--volume", f"{folder / 'artifacts'}:/opt/ml/model:ro")
+    with Container(plain, *mounted, command=("serve",), listens=8080) as container:
+        assert container.request("GET", "/ping").status == 200
+        (said,) = container.request("POST", "/api/predict?detail=full", [THEFT]).json
+        answer = container.request("POST", "/invocations", {"instances": [THEFT]})
+        assert (answer.status, answer.json) == (200, {"predictions": [said["prediction"]]})
+        assert container.execute("brinery", "probe").returncode == 0, "the health check knows the port"
+        container.stop()
+
+
+def test_a_model_in_the_image_on_sagemaker(baked: str, folder: Path) -> None:
+    """Without artifacts the folder is empty, and the model in the image is served."""
+    with Container(baked, "--volume", f"{folder}:/opt/ml/model:ro", command=("serve",), listens=8080) as container:
+        assert container.request("GET", "/api/info").json["metadata"]["name"] == "crime"
+
+
 def test_other_verbs(baked: str) -> None:
     """Arguments are the console's verbs."""
     assert "It can be served." in docker("run", "--rm", f"brinery-e2e:{baked}", "check", "/pickles").stdout

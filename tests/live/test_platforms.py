@@ -1,13 +1,16 @@
 """Acts the part of platforms that run containers: their variables, their routes, their times."""
 
 import shutil
+import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.live.running import BIN, Program, Server, bundle_of, environ_with, free_port
+from tests.live.bundles import Gate
+from tests.live.running import BIN, PATIENCE, Program, Server, bundle_of, environ_with, eventually, free_port
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
@@ -20,6 +23,8 @@ SPLIT = {"columns": list(ROWS[0]), "index": [0, 1], "data": LISTED}
 
 HEALTH = "/v1/endpoints/12/deployedModels/34"
 PREDICT = f"{HEALTH}:predict"
+PING_SECONDS = 2.0  # what SageMaker waits for
+INVOCATION_SECONDS = 60.0
 
 # What is wrong with a body in any protocol: its name, and the rows.
 BAD_ROWS: Mapping[str, object] = {
@@ -76,6 +81,15 @@ def _azure(folder: Path, front: str) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(name="sagemaker")
+def _sagemaker(folder: Path, front: str) -> Iterator[Server]:
+    """Run a server as SageMaker does, but for the place of the artifacts, which is not ours on this machine."""
+    port = free_port()
+    environ = {"BRINERY_BUNDLE": str(folder / "crime"), "SAGEMAKER_BIND_TO_PORT": str(port)}
+    with Platform(environ, port, front) as server:
+        yield server
+
+
 def test_vertex_ai(vertex: Server) -> None:
     """It listens where the variables say, is healthy there, and predicts what /api/predict does, one for each row."""
     assert vertex.request("GET", HEALTH).status == 200
@@ -108,6 +122,39 @@ def test_azure_ml(azure: Server) -> None:
         answer = azure.request("POST", "/score", {"input_data": rows})
         assert (answer.status, answer.json.keys()) == (400, {"message"})
         assert "Sherlock" not in answer.body.decode()
+
+
+def test_sagemaker(sagemaker: Server) -> None:
+    """Its ping is answered in time, and what it invokes gets what /api/predict predicts."""
+    began = time.monotonic()
+    assert sagemaker.request("GET", "/ping").status == 200
+    assert time.monotonic() - began < PING_SECONDS
+    for body in ({"instances": ROWS}, {"dataframe_split": SPLIT}):
+        began = time.monotonic()
+        answer = sagemaker.request("POST", "/invocations", body)
+        assert time.monotonic() - began < INVOCATION_SECONDS
+        assert (answer.status, answer.json) == (200, {"predictions": predicted(sagemaker)})
+    for rows in BAD_ROWS.values():
+        answer = sagemaker.request("POST", "/invocations", {"instances": rows})
+        assert answer.status == 400
+        assert "Sherlock" not in answer.body.decode()
+
+
+def test_sagemaker_stops(tmp_path: Path, front: str) -> None:
+    """While a request is in flight a ping is answered; after SIGTERM the request is, too, and the status is 0."""
+    gate, port = Gate(tmp_path), free_port()
+    environ = {**gate.environ, "SAGEMAKER_BIND_TO_PORT": str(port), "BRINERY_BUNDLE": str(gate.bundle)}
+    with Platform(environ, port, front) as server, ThreadPoolExecutor() as pool:
+        inside = pool.submit(server.request, "POST", "/invocations", {"instances": [[42]]})
+        gate.wait_until_entered()
+        assert server.request("GET", "/ping").status == 200
+        server.terminate()
+        eventually(lambda: not server.is_listening(), "the end of listening")
+        assert server.process.poll() is None
+        gate.open()
+        answer = inside.result(PATIENCE)
+        assert (answer.status, answer.json) == (200, {"predictions": [0.0]})
+        server.check_end()
 
 
 def test_a_start_says_what_it_took(folder: Path) -> None:
