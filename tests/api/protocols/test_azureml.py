@@ -64,7 +64,7 @@ def test_probabilities(crime: Client) -> None:
         pytest.param('{"Inputs": []}', 400, "`input_data`", id="no rows"),
         pytest.param('{"input_data": [[1,1,1]], "data": [[1,1,1]]}', 400, "`input_data`", id="both"),
         pytest.param('{"input_data": 3}', 400, "`input_data` must be", id="a number"),
-        pytest.param('{"input_data": []}', 400, "at least one", id="none"),
+        pytest.param('{"input_data": []}', 400, "give at least one", id="none"),
         pytest.param('{"input_data": {"columns": "month", "data": []}}', 400, "list of names", id="columns"),
         pytest.param('{"input_data": {"columns": ["a", "a"], "data": [[1, 2]]}}', 400, "each of them once", id="twice"),
         pytest.param('{"input_data": {"columns": [[]], "data": [[1]]}}', 400, "list of names", id="no names"),
