@@ -20,6 +20,7 @@ ROWS: list[dict[str, Any]] = [
 ]
 LISTED = [list(row.values()) for row in ROWS]
 SPLIT = {"columns": list(ROWS[0]), "index": [0, 1], "data": LISTED}
+CSV = "month,force,crime\n" + "".join(",".join(map(str, row)) + "\n" for row in LISTED)
 
 HEALTH = "/v1/endpoints/12/deployedModels/34"
 PREDICT = f"{HEALTH}:predict"
@@ -125,13 +126,18 @@ def test_azure_ml(azure: Server) -> None:
 
 
 def test_sagemaker(sagemaker: Server) -> None:
-    """Its ping is answered in time, and what it invokes gets what /api/predict predicts."""
+    """Its ping is answered in time, and what it invokes, JSON or CSV, gets what /api/predict predicts."""
     began = time.monotonic()
     assert sagemaker.request("GET", "/ping").status == 200
     assert time.monotonic() - began < PING_SECONDS
-    for body in ({"instances": ROWS}, {"dataframe_split": SPLIT}):
+    bodies: list[tuple[object, str]] = [
+        ({"instances": ROWS}, "application/json"),
+        ({"dataframe_split": SPLIT}, "application/json"),
+        (CSV.encode(), "text/csv"),
+    ]
+    for body, media_type in bodies:
         began = time.monotonic()
-        answer = sagemaker.request("POST", "/invocations", body)
+        answer = sagemaker.request("POST", "/invocations", body, {"Content-Type": media_type})
         assert time.monotonic() - began < INVOCATION_SECONDS
         assert (answer.status, answer.json) == (200, {"predictions": predicted(sagemaker)})
     for rows in BAD_ROWS.values():
