@@ -27,6 +27,7 @@ OF_OTHER_VALUES: Final = {
     "BUNDLE": "bundle.path, bundle.url or bundle.urlSecret",
     "BUNDLE_DIGEST": "bundle.digest",
     "GRACEFUL_TIMEOUT": "drain.gracefulTimeoutSeconds",
+    "GRPC_PORT": "grpc.containerPort",
     "HOST": "nothing: the container listens on all addresses",
     "PORT": "containerPort",
     "ROOT_PATH": "rootPath",

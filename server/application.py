@@ -28,7 +28,7 @@ from server.openapi import openapi_document
 from server.predictor import Predictor
 from server.problems import describe
 from server.protocols.protocol import Context
-from server.protocols.registry import parts_of, routes_of
+from server.protocols.registry import methods_of, parts_of, routes_of
 from server.rates import Limiter
 from server.routing import Route
 from server.scoreboard import Scoreboard
@@ -66,7 +66,10 @@ class Common:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """What both fronts serve: routes, the exchange that answers them, and the parts that those who run it need."""
+    """What the fronts serve: routes, the exchange that answers them, and the parts that those who run it need.
+
+    `methods` are those of gRPC, which has a port of its own.
+    """
 
     settings: Settings
     model: Model
@@ -74,6 +77,7 @@ class Application:
     routes: Mapping[str, Sequence[Route]]
     common: Common
     log: structlog.typing.FilteringBoundLogger
+    methods: Sequence[Route] = ()
 
 
 def prepare(settings: Settings, bundle: Bundle | Files | None = None) -> Prepared:
@@ -115,12 +119,13 @@ def check_answers(model: Model, golden: Golden) -> None:
 def assemble(settings: Settings, prepared: Prepared, common: Common | None = None) -> Application:
     """Wire the routes of a model; `common` is what it has from the model before it, if there was one.
 
-    Raises `SettingError` for credentials that cannot be read.
+    Raises `SettingError` for credentials that cannot be read, and for an extra that is missing.
     """
     model, example_answer = prepared.model, prepared.example_answer
     common = common or Common()
     log = make_logger(settings)
     flow = Flow(prepared.predictor, common.telemetry, settings)
+    context = Context(model, flow, settings, common.readiness)
     routes: dict[str, Sequence[Route]] = {
         "predict": predict_routes(model, flow),
         "info": info_routes(model, prepared.seal, prepared.golden, common.scoreboard),
@@ -133,11 +138,14 @@ def assemble(settings: Settings, prepared: Prepared, common: Common | None = Non
         ),
     }
     ours = [route.rule for some in routes.values() for route in some]
-    routes |= routes_of(Context(model, flow, settings, common.readiness), ours)
+    routes |= routes_of(context, ours)
+    methods = methods_of(context)
     if settings.auth:
-        routes = {**_guard(settings, common, log).protect(routes)}
+        guard = _guard(settings, common, log)
+        routes, methods = {**guard.protect(routes)}, guard.protect({"": methods})[""]
     _log_start(log, prepared)
-    return Application(settings, model, Exchange(settings, model.identity, common.telemetry, log), routes, common, log)
+    exchange = Exchange(settings, model.identity, common.telemetry, log)
+    return Application(settings, model, exchange, routes, common, log, methods)
 
 
 def _guard(settings: Settings, common: Common, log: structlog.typing.FilteringBoundLogger) -> Guard:

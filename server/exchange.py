@@ -42,9 +42,11 @@ TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0
 # How many times the limit we read on in a body, so that a caller who writes all before he reads hears the answer.
 READ_ON_FACTOR: Final = 4
 HTTPS_FOR: Final = 86_400  # seconds that a browser asks by TLS only: one day, for the host's other ports may have none
+# What orchestrators ask every few seconds.
 PROBES: Final = frozenset(
-    {"/api/health/live", "/api/health/ready", "/ping", "/health"}
-)  # what orchestrators ask every few seconds
+    {"/api/health/live", "/api/health/ready", "/ping", "/health", "/v2/health/live", "/v2/health/ready"}
+    | {"grpc.health.v1.Health/Check"}
+)
 EXPOSED_HEADERS: Final = (
     "X-Request-ID, X-Model-Name, X-Model-Version, Server-Timing, Preference-Applied, Retry-After, RateLimit, "
     "RateLimit-Policy, WWW-Authenticate"

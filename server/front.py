@@ -17,7 +17,7 @@ from server.application import Application
 from server.errors import BrineryError, NotReady
 from server.exchange import READ_ON_FACTOR, Endpoint, Request, RequestHeaders, Response, incomplete, too_large, too_slow
 from server.guard import Guarded
-from server.pool import Pool, Work
+from server.pool import Pool, Work, in_time
 from server.routing import NOWHERE, UNMATCHED, Route, Router, Rows, refuse_by, refuse_method
 
 Scope: TypeAlias = Mapping[str, Any]
@@ -144,7 +144,7 @@ class Front:
         method, query = scope["method"], scope["query_string"].decode("latin-1")
         body = b"" if method in BODILESS else await self._read_in_time(receive)
         answer = self.answer(method, scope["path"], query, Headers.of(scope["headers"]), body, time.perf_counter())
-        response = answer if isinstance(answer, Response) else await _in_time(answer)
+        response = answer if isinstance(answer, Response) else await in_time(answer)
         await _write(response, send, with_body=method != "HEAD")
 
     def _is_long(self, headers: RequestHeaders, body: bytes, rows: Rows) -> bool:
@@ -215,15 +215,6 @@ def _reader(body: bytes | BrineryError) -> Callable[[int], bytes]:
         return body
 
     return read
-
-
-async def _in_time(work: Work) -> Response:
-    """Wait for what a thread answers, as long as the deadline lasts."""
-    timer = asyncio.get_running_loop().call_later(work.remaining(), work.expire)
-    try:
-        return await asyncio.wrap_future(work)
-    finally:
-        timer.cancel()
 
 
 async def _write(response: Response, send: Send, *, with_body: bool) -> None:

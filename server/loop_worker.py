@@ -17,11 +17,10 @@ from server.bounds import Bounds
 from server.connection import Connection
 from server.front import Front
 from server.handover import LETTER, Handover
-from server.worker import STUCK
+from server.worker import LAST_MOMENT, STUCK, start_grpc
 
 TICK: Final = 1.0  # seconds between two looks at the master and at connections whose time will be over
 LOOK: Final = 0.02  # seconds between two looks at those that still hold up the stop
-LAST_MOMENT: Final = 0.5  # seconds for threads to end with the worker
 
 
 class LoopWorker(Worker):
@@ -43,9 +42,11 @@ class LoopWorker(Worker):
         """Serve."""
         self._grace = float(self.cfg.graceful_timeout)
         self._front = cast("Front", self.wsgi)  # what Gunicorn takes for WSGI is what `server.asgi` made
+        self._grpc = start_grpc(self._front.application, self.cfg)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             stuck = runner.run(self._serve())
-        if not self._front.close(LAST_MOMENT) or stuck:
+        ended = self._grpc is None or self._grpc.close(LAST_MOMENT)
+        if not self._front.close(LAST_MOMENT) or not ended or stuck:
             sys.stdout.flush()
             os._exit(STUCK if stuck else 0)  # to wait for these threads would be to wait for ever
 
@@ -82,14 +83,16 @@ class LoopWorker(Worker):
         while not (stopping.is_set() or stuck) and os.getppid() == self.ppid:
             self._look_after(connections)
             telemetry.connections.set(len(connections))
-            if self._front.asked >= self.max_requests:
+            if self._front.asked + (self._grpc.asked if self._grpc else 0) >= self.max_requests:
                 break
-            stuck = self._front.overdue()
+            stuck = self._front.overdue() + (self._grpc.overdue() if self._grpc else 0)
             await _wait(stopping, TICK)
         if stuck:
             self._front.application.log.error("worker_stuck", predictions=stuck)
         self.handover.stop()
         ends = self._front.application.common.readiness.draining or self._grace == 0 or os.getppid() != self.ppid
+        if self._grpc is not None:
+            self._grpc.stop(self._grace)
         for acceptor in acceptors:
             await acceptor.stop(for_good=ends)
         await self._finish(connections, ends=ends, stuck=stuck > 0)
@@ -116,10 +119,12 @@ class LoopWorker(Worker):
             self._give_away(connections)
         connections.leave()  # from here on nobody new is answered by us
         end = time.monotonic() + self._grace
-        while connections and time.monotonic() < end:
+        while (connections or (self._grpc and self._grpc.wait(0.0))) and time.monotonic() < end:
             self._look_after(connections, LOOK)
             if stuck:
                 self._front.abandon()
+                if self._grpc is not None:
+                    self._grpc.abandon()
             if not ends:
                 self._give_away(connections)
             await asyncio.sleep(LOOK)

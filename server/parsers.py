@@ -152,6 +152,7 @@ PATHS = Parser(_paths, "empty, or paths of files separated by commas")
 HOST = Parser(_text, "an address or a host name")
 ROOT_PATH = Parser(_root_path, "empty, or a path such as `/crime-65`")
 ROUTE = Parser(_route, "empty, or a path such as `/v1/models/crime:predict`")
+OPTIONAL_PORT = Parser(_optional(integer(1, 65_535).read), "empty, or a whole number from 1 to 65535")
 FILE = Parser(_optional(lambda text: Path(_text(text))), "empty, or the path of a file")
 RATE = Parser(
     _optional(read_rate), "empty, or a number of requests by `s`, `m`, `h` or `d`, such as `100/s` or `6000/m`"

@@ -4,6 +4,7 @@ Whoever waits has a deadline, and so has he who is worked on: when it passes, th
 thread, and what the thread still gives is dropped.
 """
 
+import asyncio
 import threading
 import time
 import weakref
@@ -196,6 +197,15 @@ def _serve(ready: _Ready) -> None:
         pool.work(work)
         del given, pool, work
     ready.put(None)  # for the next thread
+
+
+async def in_time(work: Work) -> Response:
+    """Wait on an event loop for what a thread answers, as long as the deadline lasts."""
+    timer = asyncio.get_running_loop().call_later(work.remaining(), work.expire)
+    try:
+        return await asyncio.wrap_future(work)
+    finally:
+        timer.cancel()
 
 
 def _too_late(request: Request) -> Exception | None:

@@ -23,6 +23,7 @@ from server.parsers import (
     HOST,
     JWKS,
     KEYS,
+    OPTIONAL_PORT,
     ORIGINS,
     PATHS,
     PLACE,
@@ -139,6 +140,12 @@ class Settings:
         some_of(*PROTOCOLS),
         "Protocols of other servers that are spoken beside our own: the Open Inference Protocol v2, KServe v1, that of "
         "MLflow and SageMaker, Azure ML's and Vertex AI's.",
+    )
+    grpc_port: int | None = _setting(
+        None,
+        OPTIONAL_PORT,
+        "Port on which the Open Inference Protocol is spoken over gRPC, by all workers; empty: on none. Needs "
+        "`brinery[grpc]`.",
     )
     predictions: Literal["predict", "predict_proba"] = _setting(
         "predict",
@@ -303,6 +310,11 @@ class Settings:
                 self.vertex_predict_route and self.vertex_predict_route == self.vertex_health_route,
                 "#VERTEX_PREDICT_ROUTE and #VERTEX_HEALTH_ROUTE (AIP_... on Vertex AI) are the same path: give two",
             ),
+            (
+                self.grpc_port is not None and "oip" not in self.protocols,
+                "#GRPC_PORT is for the Open Inference Protocol: name `oip` in #PROTOCOLS",
+            ),
+            (self.grpc_port == self.port, "#GRPC_PORT must be another port than #PORT"),
         ):
             if wrong:
                 raise SettingError(f"{said.replace('#', PREFIX)}.")
@@ -326,8 +338,8 @@ def given_in(environ: Mapping[str, str], *, artifacts: Path = ARTIFACTS) -> dict
 
 
 def _is_service_link(variable: str, value: str) -> bool:
-    """Tell whether Kubernetes made this variable; `BRINERY_PORT` can be ours or its own, `tcp://10.0.0.1:8000`."""
-    if variable == f"{PREFIX}PORT":
+    """Tell whether Kubernetes made this variable; two can be ours or its own, as `tcp://10.0.0.1:8000`."""
+    if variable in (f"{PREFIX}PORT", f"{PREFIX}GRPC_PORT"):
         return value.startswith(("tcp://", "udp://"))
     return SERVICE_LINK.fullmatch(variable) is not None
 

@@ -12,7 +12,12 @@ GOODBYE: Final = 2.0  # seconds for a client to end, when we do
 
 
 class ServerContext(ssl.SSLContext):
-    """A context whose sockets have shaken hands when they are made, within `HANDSHAKE`."""
+    """A context whose sockets have shaken hands when they are made, within `HANDSHAKE`.
+
+    `files` are the certificate, the key and, if there is one, the authority for clients: for what has a TLS of its own.
+    """
+
+    files: tuple[bytes, bytes, bytes | None]
 
     def wrap_socket(self, sock: Any, *given: Any, **named: Any) -> ssl.SSLSocket:  # noqa: ANN401
         """Shake hands; raises `SSLEOFError`, which Gunicorn takes for a client who has gone, where it comes to nothing.
@@ -41,8 +46,8 @@ def server_context(settings: Settings) -> ServerContext | None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
-    _check_readable("TLS_CERTIFICATE", settings.tls_certificate, "a certificate in PEM")
-    _check_readable("TLS_KEY", settings.tls_key, "a private key in PEM")
+    certificate = _read("TLS_CERTIFICATE", settings.tls_certificate, "a certificate in PEM")
+    context.files = (certificate, _read("TLS_KEY", settings.tls_key, "a private key in PEM"), None)
     try:
         context.load_cert_chain(settings.tls_certificate, settings.tls_key, password="")
     except (OSError, ValueError) as error:
@@ -52,7 +57,7 @@ def server_context(settings: Settings) -> ServerContext | None:
         )
         raise SettingError(msg) from None
     if settings.tls_client_ca is not None:
-        _check_readable("TLS_CLIENT_CA", settings.tls_client_ca, "certificates in PEM")
+        context.files = (*context.files[:2], _read("TLS_CLIENT_CA", settings.tls_client_ca, "certificates in PEM"))
         try:
             context.load_verify_locations(settings.tls_client_ca)
         except (OSError, ValueError) as error:
@@ -62,9 +67,9 @@ def server_context(settings: Settings) -> ServerContext | None:
     return context
 
 
-def _check_readable(name: str, file: Path, expected: str) -> None:
+def _read(name: str, file: Path, expected: str) -> bytes:
     try:
-        file.read_bytes()
+        return file.read_bytes()
     except OSError as error:
         msg = f"The file of {PREFIX}{name} cannot be read ({error.strerror}); expected {expected}."
         raise SettingError(msg) from None

@@ -7,18 +7,26 @@ import selectors
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
 from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine
+from gunicorn.sock import ssl_context
 from gunicorn.workers.gthread import ThreadWorker
 
+from server.application import Application
 from server.errors import HeadersTooLarge, MalformedRequest, RequestError, StartError, TargetTooLong
 from server.exchange import raw_answer
+from server.tls import ServerContext
+
+if TYPE_CHECKING:
+    from server.grpc_front import GrpcFront
 
 # Gunicorn's own status for an application that cannot start: its master gives up instead of trying again for ever.
 REFUSED: Final = Arbiter.WORKER_BOOT_ERROR
+LOOK: Final = 1.0  # seconds between two looks at the calls that still hold up the stop
+LAST_MOMENT: Final = 0.5  # seconds for threads to end with the worker
 STUCK: Final = 70  # a worker's own: a prediction did not end (EX_SOFTWARE of sysexits.h)
 
 
@@ -61,6 +69,18 @@ def _gunicorn_config() -> Config | None:
     return None
 
 
+def start_grpc(application: Application, config: Config) -> "GrpcFront | None":
+    """Begin to speak gRPC in a worker, if the settings name a port; ends the process where that cannot be."""
+    if application.settings.grpc_port is None:
+        return None
+    from server.grpc_front import GrpcFront  # here, after the fork: its threads would not survive one
+
+    front = GrpcFront(application, cast("ServerContext", ssl_context(config)).files if config.is_ssl else None)
+    with exit_if_refused():
+        front.start()
+    return front
+
+
 class ClosingWorker(ThreadWorker):
     """A worker with threads that closes its listening sockets as soon as it stops, and refuses in our own form.
 
@@ -68,6 +88,27 @@ class ClosingWorker(ThreadWorker):
     that never comes, instead of trying another server at once. It answers what is no HTTP by a page of HTML, and quotes
     it there and in the log.
     """
+
+    _grpc: "GrpcFront | None" = None
+
+    def run(self) -> None:
+        """Serve, by gRPC too if it is spoken, until it is told to stop."""
+        self._grpc = start_grpc(cast("Any", self.wsgi).extensions["brinery"], self.cfg)
+        try:
+            super().run()
+            if self._grpc is not None:
+                self._grpc.stop(self.cfg.graceful_timeout)
+                while self._grpc.wait(LOOK):
+                    super().notify()
+        finally:
+            if self._grpc is not None:
+                self._grpc.close(LAST_MOMENT)
+
+    def notify(self) -> None:
+        """Tell the master that we live, and end after our share of requests; the calls are among them."""
+        super().notify()
+        if self._grpc is not None and self.nr + self._grpc.asked >= self.max_requests:
+            self.alive = False
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ANN401, ARG002
         """Answer what never became a request with a problem document."""
@@ -80,6 +121,8 @@ class ClosingWorker(ThreadWorker):
         super().set_accept_enabled(enabled)
         if self.alive or enabled:
             return
+        if self._grpc is not None:
+            self._grpc.stop(self.cfg.graceful_timeout)
         for listener in self.sockets:
             with selectors.DefaultSelector() as waiting:
                 waiting.register(listener, selectors.EVENT_READ)

@@ -30,9 +30,12 @@ def serve(given: Mapping[str, str]) -> NoReturn:
     environ = dict(os.environ)
     environ.update({option.variable: given[option.name] for option in options() if option.name in given})
     settings = Settings.from_environ(environ)
-    _check_address(settings)
+    for name, port in (("PORT", settings.port), ("GRPC_PORT", settings.grpc_port)):
+        if port is not None:
+            _check_address(settings.host, name, port)
     for variable in NUMERIC_THREADS:
         environ.setdefault(variable, "1")
+    environ.setdefault("GRPC_VERBOSITY", "NONE")  # its library writes what strangers do on standard error
     environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder(environ.get("PROMETHEUS_MULTIPROC_DIR"))
     _raise_limit_of_files()
     command = [sys.executable, "-m", "gunicorn", "-c", "python:server.gunicorn_conf", f"server.{settings.front}:app"]
@@ -46,16 +49,16 @@ def _raise_limit_of_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _check_address(settings: Settings) -> None:
+def _check_address(host: str, name: str, port: int) -> None:
     """Raise `SettingError` for an address that we cannot listen on: Gunicorn would try for seconds, and say less."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.host, settings.port))
+            probe.bind((host, port))
         except OSError as error:
             msg = (
-                f"BRINERY_HOST {settings.host} and BRINERY_PORT {settings.port} cannot be listened on "
+                f"BRINERY_HOST {host} and BRINERY_{name} {port} cannot be listened on "
                 f"({error.strerror}); expected an address of this machine and a port that is free."
             )
             raise SettingError(msg) from None

@@ -1,6 +1,7 @@
 """The dialects that there are, by the names that the setting `PROTOCOLS` has."""
 
 from collections.abc import Collection, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Final
 
 from server.errors import SettingError
@@ -13,7 +14,7 @@ from server.protocols.oip import OIP
 from server.protocols.protocol import Context, Protocol
 from server.protocols.vertex import VERTEX
 from server.routing import Route
-from server.settings import Settings
+from server.settings import PREFIX, Settings
 
 PROTOCOLS: Final[Mapping[str, Protocol]] = {
     "oip": OIP,
@@ -22,6 +23,7 @@ PROTOCOLS: Final[Mapping[str, Protocol]] = {
     "azureml": AZUREML,
     "vertex": VERTEX,
 }
+GRPC: Final = ("google", "grpc", "grpc_health", "grpc_reflection")  # what the extra installs
 
 
 def routes_of(context: Context, ours: Collection[str]) -> dict[str, Sequence[Route]]:
@@ -49,3 +51,21 @@ def parts_of(model: Model, settings: Settings) -> list[Part]:
     parts = {name: each.part(model, settings) for name, each in PROTOCOLS.items() if name in settings.protocols}
     named = parts["vertex"].paths if "vertex" in parts else {}
     return [part if name == "vertex" else part.without(named) for name, part in parts.items()]
+
+
+def methods_of(context: Context) -> Sequence[Route]:
+    """Make the routes of the methods over gRPC, if it is spoken; raise `SettingError` where its packages are missing.
+
+    gRPC itself is only looked for: its threads would not survive the fork.
+    """
+    if context.settings.grpc_port is None:
+        return ()
+    if any(find_spec(each) is None for each in GRPC):
+        msg = (
+            f"{PREFIX}GRPC_PORT needs packages that are not installed; install `brinery[grpc]`, or leave the setting "
+            "empty."
+        )
+        raise SettingError(msg)
+    from server.protocols.rpc import methods
+
+    return methods(context)

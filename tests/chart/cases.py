@@ -52,6 +52,7 @@ CASES: Final[Mapping[str, Mapping[str, Any]]] = {
         "extraVolumes": [{"name": "models", "emptyDir": {"sizeLimit": "1Gi"}}],
         "extraVolumeMounts": [{"name": "models", "mountPath": "/models", "readOnly": True}],
     },
+    "grpc": {"grpc": {"enabled": True, "containerPort": 8081, "port": 81}},
     "signed": {"bundle": {"trustedKeys": {"pem": PEM}}},
     "signed-by-a-secret": {
         "bundle": {"trustedKeys": {"existingSecret": "signers", "key": "pub"}},

@@ -102,6 +102,23 @@ def test_ports_say_their_protocol(values: Mapping[str, Any]) -> None:
         assert port["protocol"] == "TCP"
 
 
+def test_grpc_has_ports_of_its_own() -> None:
+    """The container, the service and the policy have a port for gRPC where it is spoken, and only there."""
+    objects = render({"grpc": {"enabled": True, "containerPort": 8081, "port": 81}})
+    assert objects.environ["BRINERY_GRPC_PORT"] == "8081"
+    assert [each["containerPort"] for each in objects.container["ports"]] == [8000, 8081]
+    port = objects["Service"]["spec"]["ports"][1]
+    assert (port["name"], port["port"], port["targetPort"]) == ("grpc", 81, "grpc")
+    assert port["appProtocol"] == "kubernetes.io/h2c"
+    assert [each["port"] for each in objects["NetworkPolicy"]["spec"]["ingress"][0]["ports"]] == [8000, 8081]
+    secure = render({"grpc": {"enabled": True}, "tls": {"secretName": "tls"}})["Service"]["spec"]["ports"][1]
+    assert "appProtocol" not in secure
+    without = render()
+    assert "BRINERY_GRPC_PORT" not in without.environ
+    for some in (without["Service"]["spec"]["ports"], without.container["ports"]):
+        assert len(some) == 1
+
+
 @each_case
 def test_pods_are_hardened(values: Mapping[str, Any]) -> None:
     """Each pod runs as nobody of note, without rights, a token, or a place to write but in memory and /tmp."""

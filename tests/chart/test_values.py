@@ -85,6 +85,13 @@ FOR_ALL_TO_SEE = (
 
 # What values cannot be together, with the chart's own sentences.
 TOGETHER: Mapping[str, tuple[Mapping[str, Any], str]] = {
+    "two-protocols-on-one-port": (
+        {"grpc": {"enabled": True, "containerPort": 8000}},
+        (
+            "grpc has the port of the HTTP API; give grpc.containerPort and grpc.port others than containerPort and "
+            "service.port."
+        ),
+    ),
     "fetched-and-mounted": (
         {"bundle": {"url": "s3://a/b", "volume": {"emptyDir": {}}}, "networkPolicy": {"egress": EGRESS}},
         (

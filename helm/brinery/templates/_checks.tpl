@@ -26,6 +26,9 @@
 {{- if and (eq (toString $v.settings.MANIFEST) "signed") (not $trusted) -}}
 {{- fail "settings.MANIFEST is signed, but nothing says whose signature counts; give bundle.trustedKeys." -}}
 {{- end -}}
+{{- if and $v.grpc.enabled (or (eq (int $v.grpc.containerPort) (int $v.containerPort)) (eq (int $v.grpc.port) (int $v.service.port))) -}}
+{{- fail "grpc has the port of the HTTP API; give grpc.containerPort and grpc.port others than containerPort and service.port." -}}
+{{- end -}}
 {{- if and $v.auth.apiKeys $v.auth.existingSecret -}}
 {{- fail "auth.apiKeys and auth.existingSecret are both set; keep the keys in one of them." -}}
 {{- end -}}
