@@ -250,6 +250,9 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
     """Give the bounds of connections and messages, in the words of gRPC's library."""
     return [
         ("grpc.so_reuseport", 1),  # each worker listens by itself: the system spreads connections among them
+        # Beyond this a client waits by himself: of what the library holds back for all, it cancels some.
+        ("grpc.http.overload_protection", 0),  # which counts streams as open that have ended
+        ("grpc.max_concurrent_streams", max(settings.threads + settings.max_queue_requests, MAX_STREAMS)),
         ("grpc.max_receive_message_length", settings.max_body_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_metadata_size", settings.max_header_bytes),

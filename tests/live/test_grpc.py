@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 import pytest
 
+from tests.live.bundles import Gate
 from tests.live.certificates import Authority
 from tests.live.grpc_client import HEALTH, SERVICE, GrpcClient
 from tests.live.running import BIN, Program, Server, environ_with, eventually, free_port
@@ -182,6 +183,13 @@ def test_what_is_no_message(client: GrpcClient) -> None:
     assert refused.value.code().name == "DEADLINE_EXCEEDED"
 
 
+def test_many_calls_at_once(client: GrpcClient) -> None:
+    """A client who asks much at once is answered, one after the other."""
+    asked, method = client.method("ModelInfer")
+    calls = [method.future(asked(**ASKED)) for _ in range(1_500)]
+    assert {call.code().name for call in calls} == {"OK"}
+
+
 def test_compressed_messages(client: GrpcClient) -> None:
     """A message that is compressed is refused, whatever is in it."""
     got, _ = client.refusal("ModelInfer", ASKED, compression=grpc.Compression.Gzip)
@@ -267,6 +275,42 @@ def test_a_port_that_is_taken(server: Server) -> None:
 REACHED_NOBODY = {"OK", "UNAVAILABLE", "CANCELLED"}
 
 
+def test_a_full_queue_and_a_stop(front: str, tmp_path: Path) -> None:
+    """Who finds no room is told so; who was taken has his answer, also after the stop has begun."""
+    gate, port = Gate(tmp_path), free_port()
+    held, other = (
+        {"name": "x0", "datatype": "FP64", "shape": [1], "contents": {"fp64_contents": [x]}} for x in (42, 1)
+    )
+    with (
+        Server(
+            bundle=gate.bundle,
+            front=front,
+            environ=gate.environ,
+            threads=1,
+            max_queue_requests=1,
+            grpc_port=port,
+        ) as server,
+        GrpcClient(port) as client,
+    ):
+        name = client.refusal("ModelMetadata", {"name": "?"})[1].rpartition(" ")[2].rstrip(".")
+        asked, method = client.method("ModelInfer")
+        first = method.future(asked(model_name=name, inputs=[held]))
+        gate.wait_until_entered()
+        others = [method.future(asked(model_name=name, inputs=[other])) for _ in range(10)]
+        eventually(lambda: sum(each.done() for each in others) == 9, "refusals")
+        refused = [each for each in others if each.done()]
+        assert {each.code().name for each in refused} == {"UNAVAILABLE"}
+        assert "retry-after" in dict(refused[0].trailing_metadata())
+        late = method.future(asked(model_name=name, inputs=[other]), timeout=0.01)
+        assert late.code().name in ("DEADLINE_EXCEEDED", "UNAVAILABLE")
+        server.terminate()
+        server.wait_for_event("draining")
+        gate.open()
+        waited = next(each for each in others if each not in refused)
+        assert [first.code().name, waited.code().name] == ["OK", "OK"]
+        server.check_end()
+
+
 class Callers:
     """Threads that call without a pause, each on a connection of its own."""
 
@@ -348,6 +392,16 @@ def test_a_worker_that_dies(front: str) -> None:
         os.kill(before[0], signal.SIGKILL)
         eventually(lambda: len(server.workers()) == 2 and before[0] not in server.workers(), "another worker")
         eventually(callers.has_called(50), "calls")
+        assert set(callers.codes) <= REACHED_NOBODY
+
+
+def test_a_share_of_calls(front: str) -> None:
+    """A worker goes after its share of requests, of which calls are a part, and another takes its place."""
+    port = free_port()
+    with Server(front=front, workers=1, grpc_port=port, max_requests=50) as server, Callers(port, 1) as callers:
+        (before,) = server.workers()
+        eventually(lambda: before not in server.workers(), "its end")
+        eventually(callers.has_called(10), "calls")
         assert set(callers.codes) <= REACHED_NOBODY
 
 
