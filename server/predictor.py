@@ -48,22 +48,23 @@ class Outcome:
     `numbers` are the estimator's, as `Evaluation` has them; None for one that only predicts.
     """
 
-    __slots__ = ("_evaluation", "_renderer", "numbers", "rows")
+    __slots__ = ("_classes", "_evaluation", "_renderer", "numbers", "rows")
 
     def __init__(self, rows: int, evaluation: Evaluation, renderer: Renderer) -> None:
         self.rows, self.numbers = rows, evaluation.numbers
         self._evaluation, self._renderer = evaluation, renderer
+        self._classes = renderer.classes(evaluation)  # both want them
 
     def predictions(self) -> list[list[Any]]:
         """Give a list for each output: the label of each row, or a regressor's number.
 
         It is what the estimator's `predict` gives only where the evaluation was asked for that.
         """
-        return self._renderer.predictions(self._evaluation)
+        return self._renderer.predictions(self._evaluation, self._classes)
 
     def tally(self) -> Tally:
         """Count the rows by (output, label)."""
-        return self._renderer.tally(self._evaluation, None)
+        return self._renderer.tally(self._evaluation, None, self._classes)
 
 
 class Predictor:

@@ -95,13 +95,18 @@ class Renderer:
             names, itertools.chain.from_iterable(each.T.tolist() for each in _numbers_of(evaluation)), strict=True
         )
 
-    def tally(self, evaluation: Evaluation, finite: NDArray[np.bool_] | None) -> Tally:
-        """Count rows by (output, label), those that are `finite`, or all; of numbers the likeliest label counts."""
+    def tally(
+        self, evaluation: Evaluation, finite: NDArray[np.bool_] | None, classes: Sequence[list[Any]] | None = None
+    ) -> Tally:
+        """Count rows by (output, label), those that are `finite`, or all; of numbers the likeliest label counts.
+
+        `classes` are those of the rows, where they were looked for before.
+        """
         if self._outputs.form is Form.VALUES:
             rows = len(_numbers_of(evaluation)[0]) if finite is None else int(finite.sum())
             return {(name, ""): rows for name in self._names}
         tally: dict[tuple[str, str], int] = {}
-        for name, texts, chosen in zip(self._names, self._texts, self._chosen(evaluation), strict=True):
+        for name, texts, chosen in zip(self._names, self._texts, classes or self.classes(evaluation), strict=True):
             values = chosen if finite is None else list(itertools.compress(chosen, finite.tolist()))
             for value, count in Counter(values).items() if len(values) > 1 else [(each, 1) for each in values]:
                 key = name, texts[value] if value in texts else key_of(value)
@@ -131,13 +136,13 @@ class Renderer:
         forms = [_form(dict.fromkeys(keys, b"%b")) for keys in self._keys]
         return _form(dict(zip(self._names, forms, strict=True))) if self._outputs.several else forms[0]
 
-    def predictions(self, evaluation: Evaluation) -> list[list[Any]]:
-        """Give a list for each output: the label of each row, or a regressor's number."""
+    def predictions(self, evaluation: Evaluation, classes: Sequence[list[Any]] | None = None) -> list[list[Any]]:
+        """Give a list for each output: the label of each row, or a regressor's number; see `tally`."""
         if self._outputs.form is Form.VALUES:
             return _numbers_of(evaluation)[0].T.tolist()  # type: ignore[no-any-return]  # it has two dimensions
         return [
             [labels.get(value, value) for value in chosen]
-            for labels, chosen in zip(self._labels, self._chosen(evaluation), strict=True)
+            for labels, chosen in zip(self._labels, classes or self.classes(evaluation), strict=True)
         ]
 
     def _predictions(self, evaluation: Evaluation) -> list[Any]:
@@ -146,8 +151,10 @@ class Renderer:
             return columns[0]
         return [dict(zip(self._names, row, strict=True)) for row in zip(*columns, strict=True)]
 
-    def _chosen(self, evaluation: Evaluation) -> list[list[Any]]:
-        """Give the class of each row, one list for each output."""
+    def classes(self, evaluation: Evaluation) -> list[list[Any]]:
+        """Give the class of each row, one list for each output; a regressor has none."""
+        if self._outputs.form is Form.VALUES:
+            return []
         if self._outputs.threshold is None and evaluation.classes is not None:
             return evaluation.classes.T.tolist()  # type: ignore[no-any-return]  # it has two dimensions
         numbers = _numbers_of(evaluation)

@@ -25,6 +25,8 @@ from server.routing import Rows
 OCTETS: Final = "application/octet-stream"
 LENGTH: Final = "Inference-Header-Content-Length"
 SHAPE: Final = re.compile(rb"\s*:\s*\[\s*([0-9]{1,9})")  # what stands behind its key, as far as the rows
+# The types of elements that need no further look.
+MATRICES: Final[Mapping[str, frozenset[type]]] = {"INT64": frozenset({int}), "FP64": frozenset({int, float})}
 FEW: Final = 2  # rows, of which it is no matter how many they are
 PHRASES: Final = {str: "a text", list: "an array", dict: "an object", bool: "true or false"}
 
@@ -36,6 +38,8 @@ def length_of(headers: RequestHeaders) -> int | None:
     """
     length, content_type = headers.get(LENGTH, ""), headers.get("Content-Type", "")
     coding = headers.get("Content-Encoding", "")
+    if not length and not coding and content_type == JSON:
+        return None
     if not length:
         if content_type.partition(";")[0].strip().lower() == OCTETS:
             msg = f"A body of {OCTETS} needs the header {LENGTH}, which says how many bytes of it are JSON."
@@ -94,22 +98,12 @@ class Bodies:
         return dataclasses.replace(asked, binary=chosen)
 
     def _read_usual(self, body: bytes) -> Inference | None:
-        """Read a request as most are, quickly: a row in columns of the announced datatypes; None for any other."""
+        """Read a request as most are, quickly: one row, in columns or a matrix; None for any other."""
         request: Any = read(body)
-        row: dict[str, Any] = {}
         names: list[str] = []
-        strings = 1  # keys and texts of the body, if it has no other members
         try:
-            inputs = request["inputs"]
-            for tensor in inputs:
-                name, (rows,), data = tensor["name"], tensor["shape"], tensor["data"]
-                if len(tensor) != 4 or rows != 1 or type(rows) is not int or tensor["datatype"] != self._usual[name]:
-                    return None
-                (row[name],) = data
-                kind = type(row[name])
-                if type(data) is not list or (kind is float and abs(row[name]) >= EXACT_BELOW):
-                    return None
-                strings += 7 if kind is str else 6
+            row, strings = self._row(request["inputs"])
+            strings += 1
             if len(request) > 1:
                 outputs = request.get("outputs", [])
                 names = [output["name"] for output in outputs]
@@ -120,11 +114,31 @@ class Bodies:
                     or not {str}.issuperset(map(type, names))
                 ):
                     return None
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, LookupError, TypeError, ValueError):
             return None
-        if not row or type(inputs) is not list or len(inputs) != len(row) or not has_only(body, strings):
-            return None
-        return self._tensors.read_row(row, names, request.get("id", ""))
+        # Where the body holds more texts than these, it has other members, or some of them twice.
+        return self._tensors.read_row(row, names, request.get("id", "")) if has_only(body, strings) else None
+
+    def _row(self, inputs: Any) -> tuple[dict[str, Any], int]:  # noqa: ANN401
+        """Give the only row of some inputs, and how many keys and texts they are; raise for inputs of another form."""
+        row: dict[str, Any] = {}
+        strings = 0
+        for tensor in inputs:
+            name, shape, datatype, data = tensor["name"], tensor["shape"], tensor["datatype"], tensor["data"]
+            if len(tensor) != 4 or shape[0] != 1 or type(shape[0]) is not int or type(data) is not list:
+                raise ValueError
+            if len(shape) == 1 and datatype == self._usual[name]:
+                (row[name],) = data
+                strings += 7 if type(data[0]) is str else 6
+            elif len(inputs) == 1 and datatype in MATRICES and set(map(type, data)) <= MATRICES[datatype]:
+                row, strings = self._tensors.row_of_matrix(shape, data), 6
+            else:
+                raise ValueError
+            if any(type(each) is float and abs(each) >= EXACT_BELOW for each in data):  # it may have been rounded
+                raise ValueError
+        if not row or type(inputs) is not list or (len(inputs) != len(row) and len(inputs) != 1):
+            raise ValueError
+        return row, strings
 
     def write(self, asked: Inference, outcome: Outcome, request_id: str) -> Response:
         """Write the answer; it has the caller's id, or else the request's."""

@@ -99,7 +99,8 @@ class Tensors:
         self._required = {each.name for each in signature.parameters if each.required}
         self.required = len(self._required)  # how many inputs there are at least
         self._ignore_unknown = signature.ignore_unknown
-        self._written = {each.name: (each, each.written) for each in self.outputs}
+        mixed = {each.name for each in self.outputs if each.datatype == BYTES and set(map(type, each.labels)) != {str}}
+        self._written = {each.name: (each, each.written, each.name in mixed) for each in self.outputs}
         self._all = tuple(self._written)
 
     def read(self, tensors: Sequence[Tensor], wanted: Sequence[str] | None, request_id: str = "") -> Inference:
@@ -126,15 +127,21 @@ class Tensors:
         except InvalidInput:  # `read` says it as for any tensors
             return None
 
+    def row_of_matrix(self, shape: Sequence[int], data: Sequence[Any]) -> dict[str, Any]:
+        """Give the only row of a matrix of numbers as JSON values; raise `ValueError` for a matrix of another shape."""
+        if len(shape) != 2 or shape[1] != len(self._columns):
+            raise ValueError
+        return {name: column.value(each) for (name, column), each in zip(self._columns.items(), data, strict=True)}
+
     def write(self, asked: Inference, outcome: Outcome) -> list[Tensor]:
         """Write the outputs that were asked for."""
         predictions = outcome.predictions() if asked.full else []
         tensors = []
         for name in asked.outputs:
-            metadata, parameters = self._written[name]
+            metadata, parameters, mixed = self._written[name]
             if len(metadata.shape) == 1:
                 data = predictions[metadata.place]
-                if metadata.datatype == BYTES and set(map(type, data)) != {str}:
+                if mixed:
                     data = list(map(key_of, data))
                 shape: tuple[int, ...] = (len(data),)
             else:
@@ -189,6 +196,10 @@ class _Column:
         self._name = parameter.name
         self._translate = translator(parameter)
         self._takes_booleans = parameter.kind is Kind.BOOLEAN or bool in map(type, parameter.labels)
+
+    def value(self, number: float) -> Any:  # noqa: ANN401
+        """Give what a number stands for."""
+        return number if self._translate is None else self._translate(number)
 
     def read(self, tensor: Tensor, values: Sequence[Any]) -> Sequence[Any]:
         """Give texts as labels, and codes as what they stand for; NaN is null."""

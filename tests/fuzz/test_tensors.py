@@ -16,6 +16,9 @@ from server.protocols.tensors import Tensors
 from tests.fuzz.mutations import mutated
 from tests.models import category, fake_model, integer, number, text
 
+NUMBERS = fake_model(
+    number("n", minimum=-1, maximum=1e6), integer("i", nullable=True), category("c", ("Kent Police", "é", "a"))
+)
 MODEL = fake_model(
     number("n", minimum=-1, maximum=1e6),
     integer("i", minimum=0, maximum=12, nullable=True),
@@ -24,6 +27,7 @@ MODEL = fake_model(
 )
 PREDICTOR = Predictor(MODEL, max_rows=9)
 BODIES = Bodies(Tensors(MODEL, PREDICTOR), MODEL.identity)
+OF_NUMBERS = Bodies(Tensors(NUMBERS, Predictor(NUMBERS, max_rows=9)), NUMBERS.identity)
 
 
 def tensors(*rows: tuple[Any, ...]) -> list[dict[str, Any]]:
@@ -54,6 +58,10 @@ TEXTS = [
     json.dumps({"inputs": TWO, "parameters": {"binary_data_output": True}}, ensure_ascii=False).encode(),
     json.dumps({"inputs": MATRIX}).encode(),
 ]
+ROWS = [
+    json.dumps({"inputs": [{"name": "x", "datatype": datatype, "shape": [1, 3], "data": data}]}).encode()
+    for datatype, data in (("INT64", [1, 2, 0]), ("FP64", [0.5, 2, 1.0]), ("FP32", [1, 2, 0]), ("INT64", [[1, 2, 0]]))
+]
 TOKENS = [
     *(
         b"{",
@@ -76,10 +84,10 @@ TOKENS = [
 ]
 
 
-def read(body: bytes, length: int | None) -> Any:
+def read(body: bytes, length: int | None, bodies: Bodies = BODIES) -> Any:
     """Read a body: the rows, outputs and id that it asks for, or None if it is refused."""
     try:
-        asked = BODIES.read(body, length)
+        asked = bodies.read(body, length)
     except RequestError:
         return None
     return [list(map(repr, asked.batch.rows)), asked.full, asked.id, asked.outputs, asked.binary]
@@ -89,6 +97,20 @@ def read(body: bytes, length: int | None) -> Any:
 def test_the_short_way_reads_what_the_long_way_does(body: bytes) -> None:
     """A body of JSON alone may be read quickly; one whose length is told is not: both say the same."""
     assert read(body, None) == read(body, len(body))
+
+
+@given(mutated(ROWS, TOKENS))
+def test_the_short_way_reads_matrices_as_the_long_way_does(body: bytes) -> None:
+    """So it is with the only row of a matrix."""
+    assert read(body, None, OF_NUMBERS) == read(body, len(body), OF_NUMBERS)
+
+
+@pytest.mark.parametrize("body", ROWS, ids=bytes.decode)
+def test_rows_of_matrices(body: bytes) -> None:
+    """Each of these matrices is a row, whichever way it is read."""
+    expected = read(body, len(body), OF_NUMBERS)
+    assert expected is not None
+    assert read(body, None, OF_NUMBERS) == expected
 
 
 @pytest.mark.parametrize(
