@@ -25,7 +25,6 @@ from server.routing import Rows
 OCTETS: Final = "application/octet-stream"
 LENGTH: Final = "Inference-Header-Content-Length"
 SHAPE: Final = re.compile(rb"\s*:\s*\[\s*([0-9]{1,9})")  # what stands behind its key, as far as the rows
-# The types of elements that need no further look.
 MATRICES: Final[Mapping[str, frozenset[type]]] = {"INT64": frozenset({int}), "FP64": frozenset({int, float})}
 FEW: Final = 2  # rows, of which it is no matter how many they are
 PHRASES: Final = {str: "a text", list: "an array", dict: "an object", bool: "true or false"}
@@ -124,21 +123,30 @@ class Bodies:
         row: dict[str, Any] = {}
         strings = 0
         for tensor in inputs:
-            name, shape, datatype, data = tensor["name"], tensor["shape"], tensor["datatype"], tensor["data"]
-            if len(tensor) != 4 or shape[0] != 1 or type(shape[0]) is not int or type(data) is not list:
+            shape, data = tensor["shape"], tensor["data"]
+            if len(tensor) != 4 or type(data) is not list or shape[0] != 1 or type(shape[0]) is not int:
                 raise ValueError
-            if len(shape) == 1 and datatype == self._usual[name]:
-                (row[name],) = data
-                strings += 7 if type(data[0]) is str else 6
-            elif len(inputs) == 1 and datatype in MATRICES and set(map(type, data)) <= MATRICES[datatype]:
-                row, strings = self._tensors.row_of_matrix(shape, data), 6
-            else:
+            if len(shape) != 1:
+                return self._row_of_matrix(inputs)
+            name, (value,) = tensor["name"], data
+            kind = type(value)
+            if tensor["datatype"] != self._usual[name] or (kind is float and abs(value) >= EXACT_BELOW):
                 raise ValueError
-            if any(type(each) is float and abs(each) >= EXACT_BELOW for each in data):  # it may have been rounded
-                raise ValueError
-        if not row or type(inputs) is not list or (len(inputs) != len(row) and len(inputs) != 1):
+            row[name] = value
+            strings += 7 if kind is str else 6
+        if len(inputs) != len(row) or not row or type(inputs) is not list:
             raise ValueError
         return row, strings
+
+    def _row_of_matrix(self, inputs: Any) -> tuple[dict[str, Any], int]:  # noqa: ANN401
+        """Do so for a matrix, whose elements need no further look if they have these types."""
+        (tensor,) = inputs
+        data, kinds = tensor["data"], MATRICES[tensor["datatype"]]
+        if not kinds.issuperset(map(type, data)) or type(tensor["name"]) is not str or type(inputs) is not list:
+            raise ValueError
+        if any(type(each) is float and abs(each) >= EXACT_BELOW for each in data):
+            raise ValueError
+        return self._tensors.row_of_matrix(tensor["shape"], data), 6
 
     def write(self, asked: Inference, outcome: Outcome, request_id: str) -> Response:
         """Write the answer; it has the caller's id, or else the request's."""
