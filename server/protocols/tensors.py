@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 import orjson
 
-from server.errors import InvalidInput, WrongForm
+from server.decoding import decode
+from server.errors import InvalidInput, MalformedBody, WrongForm
 from server.flow import Asked
 from server.model import Model
 from server.outputs import Form, Outputs, key_of
@@ -204,8 +205,12 @@ class _Column:
     def read(self, tensor: Tensor, values: Sequence[Any]) -> Sequence[Any]:
         """Give texts as labels, and codes as what they stand for; NaN is null."""
         if tensor.datatype == BYTES:
-            return _texts(values, tensor.parameters.get("content_type"), f"Input {cut(self._name)}")
-        if tensor.datatype == BOOL and not self._takes_booleans:
+            content_type, what = tensor.parameters.get("content_type"), f"Input {cut(self._name)}"
+            values = _texts(values, content_type, what)
+            if content_type != "pd_json":
+                return values
+            values = _cells(values, what)
+        elif tensor.datatype == BOOL and not self._takes_booleans:
             values = [None if value is None else int(value) for value in values]
         elif tensor.datatype.startswith("FP"):
             values = [None if value != value else value for value in values]
@@ -236,6 +241,15 @@ def _texts(values: Sequence[Any], content_type: object, what: str) -> list[str |
         msg = f"{what} holds a text that is not UTF-8."
     except (binascii.Error, ValueError):
         msg = f"{what} holds a text that is not Base64, though its content_type says so."
+    raise WrongForm(msg)
+
+
+def _cells(texts: Sequence[str | None], what: str) -> list[object]:
+    """Give the values of texts that are JSON each, as MLServer's codec writes a frame's columns of mixed types."""
+    try:
+        return [text if text is None else decode(text.encode()) for text in texts]
+    except MalformedBody:
+        msg = f"{what} holds a text that is not JSON, though its content_type says so."
     raise WrongForm(msg)
 
 

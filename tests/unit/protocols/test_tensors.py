@@ -108,6 +108,14 @@ def test_base64_is_read_where_the_content_type_says_so() -> None:
     assert rows_of(fake_model(text("t", nullable=True, null_code="?")), [given]) == [["é"], ["?"]]
 
 
+def test_texts_that_are_json_are_read_where_the_content_type_says_so() -> None:
+    """As MLServer's codec writes columns of mixed types: each is the value, the code or null that stands in it."""
+    model = fake_model(category("c", ("a", "b")), number("n", nullable=True, null_code=-1))
+    cells = {"content_type": "pd_json"}
+    given = [Tensor("c", "BYTES", [2], ['"b"', "1"], cells), Tensor("n", "BYTES", [2, 1], [b"2.5", "null"], cells)]
+    assert rows_of(model, given) == [[1, 2.5], [1, -1]]
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
@@ -131,6 +139,11 @@ def test_base64_is_read_where_the_content_type_says_so() -> None:
         pytest.param(columns(note=Tensor("note", "BYTES", [2], [b"\xff", b""])), "not UTF-8", id="not UTF-8"),
         pytest.param(
             columns(note=Tensor("note", "BYTES", [2], ["é", ""], {"content_type": "base64"})), "Base64", id="not Base64"
+        ),
+        pytest.param(
+            columns(note=Tensor("note", "BYTES", [2], ["{", "1"], {"content_type": "pd_json"})),
+            "not JSON",
+            id="not JSON",
         ),
     ],
 )
@@ -237,7 +250,7 @@ ANY = st.builds(
     st.sampled_from([*DATATYPES, "", "FP8"]),
     st.lists(st.integers(-1, 3) | st.sampled_from([6, 2**70]), max_size=3),
     st.lists(VALUES, max_size=6),
-    st.sampled_from([{}, {"content_type": "base64"}, {"content_type": 1}]),
+    st.sampled_from([{}, {"content_type": "base64"}, {"content_type": "pd_json"}, {"content_type": 1}]),
 )
 
 
