@@ -45,7 +45,7 @@ test: $(VENV)/.test tools lint ## All fast checks: lint, types, layers, tests wi
 
 .PHONY: test-all
 test-all: $(VENV)/.test tools ## The checks that need more time than `make test` has, and only those
-	@sh tests/tools.sh azurite
+	@sh tests/tools.sh azurite clients
 	$(BIN)/pytest -n 2 --dist loadfile -m 'slow and not by_hand' $(ARGS)
 
 # Newman's reports; the key of a caller must not stand in them.
@@ -153,6 +153,10 @@ lock: .lock/bin/uv ## Resolve the newest releases for Python 3.11 to 3.13 into t
 	echo 'setuptools >=77' | $(COMPILE) setup.cfg - --extra remote --extra mlflow --extra oci \
 		--constraint requirements-dev.lock --output-file requirements-remote.lock
 	echo 'setuptools >=77' | $(COMPILE) setup.cfg - --constraint requirements-dev.lock --output-file requirements.lock
+	@# What the clients' models compute is compared with what ours do: by the same numerics.
+	grep -oE '^(numpy|scikit-learn|scipy)==[^ ;]+' requirements.lock | \
+		$(COMPILE) tests/clients/clients.in - --output-file tests/clients/clients.lock
+	$(COMPILE) tests/clients/mlserver.in --output-file tests/clients/mlserver.lock
 
 .PHONY: clean
 clean: ## Remove what the tools left behind, but no environment

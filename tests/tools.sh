@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fetches programs that tests run beside Python, where this machine lacks them: `tools.sh promtool newman` those two, of
-# promtool, prometheus, newman and azurite. Never fails: a test whose program is missing skips and says so, or fails
-# where CI=true.
+# promtool, prometheus, newman, azurite and clients (other servers' clients, in environments of their own). Never fails:
+# a test whose program is missing skips and says so, or fails where CI=true.
 set -u
 cd "$(dirname "$0")/.." || exit 0
 
@@ -47,12 +47,26 @@ packages() {
     fi
 }
 
+# Makes .tools/NAME, an environment of exactly what tests/clients/NAME.lock names, unless it is there.
+environment() {
+    stamp=.tools/$1/.lock
+    [ ! -f "$stamp" ] || [ "tests/clients/$1.lock" -nt "$stamp" ] || return 0
+    # The lock is complete: there is nothing to resolve. What is never imported need not be compiled either.
+    if python3 -m venv --clear ".tools/$1" && ".tools/$1/bin/python" -m pip --disable-pip-version-check --quiet install \
+        --require-hashes --only-binary :all: --no-deps --no-compile --requirement "tests/clients/$1.lock" >/dev/null; then
+        touch "$stamp"
+    else
+        say "pip could not install tests/clients/$1.lock: the tests with it will be skipped"
+    fi
+}
+
 for name; do
     case $name in
     promtool | prometheus) from_prometheus "$name" ;;
     newman) packages postman Newman ;;
     azurite) packages tests/azurite Azurite ;;
-    *) say "$name is none of promtool, prometheus, newman, azurite" ;;
+    clients) environment clients; environment mlserver ;;
+    *) say "$name is none of promtool, prometheus, newman, azurite, clients" ;;
     esac
 done
 exit 0
