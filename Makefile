@@ -91,6 +91,11 @@ fuzz: $(VENV)/.test ## Throw many texts at what reads requests, bodies and pickl
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest tests/fuzz $(ARGS)
 	SCHEMATHESIS_EXAMPLES=6000 $(BIN)/pytest tests/live/test_schemathesis.py $(ARGS)
 
+.PHONY: oip
+oip: $(VENV)/.test ## Drive the server by the Open Inference Protocol's document, OIP_SPEC=open_inference_rest.yaml
+	@test -f $(call quoted,$(OIP_SPEC)) || { echo "OIP_SPEC must name the protocol's open_inference_rest.yaml." >&2; exit 1; }
+	SCHEMATHESIS_EXAMPLES=400 OIP_SPEC=$(call quoted,$(OIP_SPEC)) $(BIN)/pytest tests/live/test_open_inference.py -k given $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/.test ## Style, format, types and the direction of imports
 	$(BIN)/ruff check
