@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha.reflection import ReflectionServicer
 from server.admission import Readiness
 from server.errors import MalformedBody
 from server.protocols.messages import SERVICE, described, read
-from server.protocols.rpc import HEALTH, REFLECT, REFLECTIONS, WATCH, health
+from server.protocols.rpc import HEALTH, REFLECT, REFLECTIONS, UNKNOWN, WATCH, health
 
 MAX_STREAMS: Final = 64  # of a worker
 LOOK: Final = 1.0  # seconds between two looks at whether a watcher has to hear of something
@@ -54,11 +54,12 @@ class Streams:
         return handle
 
     async def _watch(self, told: bytes) -> AsyncIterator[bytes]:
-        """Tell whether the server is ready, and again whenever that has changed."""
+        """Tell whether the server is ready, and again whenever that has changed; of no service it never is."""
         yield told
+        known = told != UNKNOWN
         while not self._stopping.is_set():
             await self._next(asyncio.sleep(LOOK), LOOK)
-            if (news := health(ready=self._readiness.ready)) != told:
+            if known and (news := health(ready=self._readiness.ready)) != told:
                 told = news
                 yield told
 

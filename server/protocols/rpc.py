@@ -31,6 +31,8 @@ REFLECTIONS: Final = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1
 REFLECT: Final = tuple(f"{each}/ServerReflectionInfo" for each in REFLECTIONS)
 SERVING: Final[Any] = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING: Final[Any] = health_pb2.HealthCheckResponse.NOT_SERVING
+SERVICE_UNKNOWN: Final[Any] = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+SPARE: Final = 1_000  # members of a list beyond those that the model has: a short message can hold very many
 
 # The member of `InferTensorContents` that holds the elements of a datatype; those of FP16 are always raw.
 CONTENTS: Final[Mapping[str, str]] = {
@@ -81,9 +83,11 @@ def methods(context: Context) -> list[Route]:
 
     def check(request: Request) -> Response:
         asked = read(health_pb2.HealthCheckRequest, request.read(context.settings.max_body_bytes))
-        if asked.service not in ("", SERVICE, HEALTH, *REFLECTIONS):
-            raise RouteNotFound(f"There is no such service; ask for {SERVICE}, or for none.")
-        return Response(200, health(ready=readiness.ready), MEDIA_TYPE)
+        if asked.service in ("", SERVICE, HEALTH, *REFLECTIONS):
+            return Response(200, health(ready=readiness.ready), MEDIA_TYPE)
+        if request.route == WATCH:  # who watches is told, and waits for it
+            return Response(200, UNKNOWN, MEDIA_TYPE)
+        raise RouteNotFound(f"There is no such service; ask for {SERVICE}, or for none.")
 
     def count(_: RequestHeaders, body: bytes) -> Rows:
         return Rows(1, len(body) // columns + 1)  # an element takes a byte at least
@@ -115,6 +119,9 @@ def health(*, ready: bool) -> bytes:
     return write(health_pb2.HealthCheckResponse(status=SERVING if ready else NOT_SERVING))
 
 
+UNKNOWN: Final = write(health_pb2.HealthCheckResponse(status=SERVICE_UNKNOWN))
+
+
 def check_model(identity: Identity, name: str, asked_version: str) -> None:
     """See that a model is the one that is served, and so is its version, if there is one; raise `ModelNotFound`."""
     if name != identity.name:
@@ -133,6 +140,9 @@ def _infer(flow: Flow, identity: Identity, tensors: Tensors, request: Request) -
     def parse(body: bytes) -> Inference:
         asked = read(REQUEST, body)
         check_model(identity, asked.model_name, asked.model_version)
+        for member, known in (("inputs", tensors.inputs), ("outputs", tensors.outputs)):
+            if (given := len(getattr(asked, member))) > len(known) + SPARE:
+                raise WrongForm(f"`{member}` has {given} members; the model has {len(known)}.")
         raw, wanted = bool(asked.raw_input_contents), []
         for at, each in enumerate(asked.outputs):
             if "classification" in each.parameters:

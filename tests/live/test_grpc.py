@@ -205,6 +205,10 @@ def test_health_and_reflection(client: GrpcClient) -> None:
     watching = client("Watch", service=HEALTH)
     assert next(watching).status == 1
     watching.cancel()
+    watching = client("Watch", {"service": "other"}, service=HEALTH)
+    assert next(watching).status == 3  # unknown, in the words of the protocol; it may come yet
+    assert watching.is_active()
+    watching.cancel()
 
 
 def test_ids_and_books(server: Server, client: GrpcClient) -> None:

@@ -92,6 +92,14 @@ def test_bad_tensors(tensor: dict[str, Any], said: str) -> None:
     assert said in sentence
 
 
+@pytest.mark.parametrize("member", ["inputs", "outputs"])
+def test_lists_of_nothing(member: str) -> None:
+    """A list that cannot be right is refused by its length: each of its empty messages takes but two bytes."""
+    status, sentence = infer(application("titanic"), **{member: [{}] * 5_000})
+    assert status == 400
+    assert f"`{member}` has 5000 members" in sentence
+
+
 def test_classification() -> None:
     """Triton's classification is refused, not passed over: its answer would have another form."""
     outputs = [{"name": "predict", "parameters": {"classification": {"int64_param": 1}}}]
