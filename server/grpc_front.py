@@ -6,6 +6,7 @@ watches, holds no thread. Predictions go to a bounded pool of threads. Format: g
 
 import asyncio
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -31,6 +32,7 @@ from server.settings import PREFIX, Settings
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # which only the stubs know as generic
 UNREAD: Final = frozenset({UNMATCHED, *REFLECT})  # nothing is read before they are answered
 PING_ANSWER: Final = 20.0  # seconds
+AGE: Final = 300.0  # seconds after which a connection is asked to go, and its client makes another: nothing is lost
 STUCK: Final = 5.0  # seconds beyond the deadline, after which nobody waits for a thread any more
 MAX_DETAILS: Final = 4_096  # bytes of a status, as they are escaped: more than 8 KiB of metadata is not read by clients
 CODES: Final[Mapping[int, grpc.StatusCode]] = {
@@ -148,6 +150,7 @@ class GrpcFront:
         calls = max(
             settings.threads + settings.max_queue_requests, settings.max_buffered_bytes // settings.max_body_bytes
         )
+        logging.getLogger("grpc._cython.cygrpc").addFilter(_is_news)
         server = grpc.aio.server(
             handlers=[_Handlers(self._handler)],
             options=_options(settings),
@@ -260,8 +263,18 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.max_connection_idle_ms", round(settings.idle_timeout * 1000)),
         ("grpc.keepalive_time_ms", round(settings.idle_timeout * 1000)),  # who has gone without a word is let go
         ("grpc.keepalive_timeout_ms", round(PING_ANSWER * 1000)),
+        ("grpc.max_connection_age_ms", round(AGE * 1000)),
+        # Whoever does not take his answer holds a call: the library has no time for it but the connection's.
+        ("grpc.max_connection_age_grace_ms", round((settings.deadline + settings.write_timeout) * 1000)),
+        ("grpc.server_handshake_timeout_ms", round(settings.header_timeout * 1000)),
+        ("grpc.max_allowed_incoming_connections", settings.max_connections),
         ("grpc.compression_enabled_algorithms_bitset", 1),  # none: a short message could be a very long one
     ]
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Tell whether a line of the library's is of use: not where a caller has gone before he took his answer."""
+    return not record.getMessage().startswith("ExecuteBatchError")
 
 
 def _nothing(_: int) -> bytes:

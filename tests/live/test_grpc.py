@@ -1,9 +1,11 @@
 """The gRPC service of the real server: what it answers, whom it refuses, and that no call is lost."""
 
+import contextlib
 import hashlib
 import json
 import os
 import signal
+import socket
 import struct
 import threading
 from collections import Counter
@@ -14,10 +16,11 @@ from typing import Any
 import grpc
 import pytest
 
+from tests.http2 import HEADERS, SETTINGS, Idler
 from tests.live.bundles import Gate
 from tests.live.certificates import Authority
 from tests.live.grpc_client import HEALTH, SERVICE, GrpcClient
-from tests.live.running import BIN, Program, Server, environ_with, eventually, free_port
+from tests.live.running import BIN, PATIENCE, Program, Server, environ_with, eventually, free_port
 from tests.live.secure import SecureServer
 
 pytestmark = pytest.mark.live
@@ -188,6 +191,41 @@ def test_many_calls_at_once(client: GrpcClient) -> None:
     asked, method = client.method("ModelInfer")
     calls = [method.future(asked(**ASKED)) for _ in range(1_500)]
     assert {call.code().name for call in calls} == {"OK"}
+
+
+def has_room(port: int) -> bool:
+    """Tell whether one more connection is answered."""
+    with Idler(port) as idler:
+        return next(idler.kinds(), None) is not None
+
+
+def test_an_answer_that_nobody_takes(front: str) -> None:
+    """A caller who goes before he has taken his answer leaves no line but that of his request."""
+    port = free_port()
+    with Server(front=front, workers=1, grpc_port=port) as server, GrpcClient(port) as client:
+        with Idler(port) as idler:
+            idler.call(f"{SERVICE}/ServerLive")
+            assert HEADERS in idler.kinds()
+        assert client("ServerLive").live
+        server.stop()
+        events = [json.loads(line)["event"] for line in server.out if line.startswith("{")]
+        assert events.count("request") >= 2
+        assert not [each for each in events if "ServerLive" in each]
+
+
+def test_connections(front: str) -> None:
+    """Connections beyond those of a worker are closed, and so is who does not speak; HTTP has its own."""
+    port = free_port()
+    with Server(front=front, workers=1, grpc_port=port, max_connections=2, header_timeout=1) as server:
+        with Idler(port) as one, Idler(port) as other:
+            assert SETTINGS in one.kinds()
+            assert SETTINGS in other.kinds()
+            assert not has_room(port)
+            assert server.request("GET", "/api/health/ready").status == 200
+        eventually(lambda: has_room(port), "room")
+        with socket.create_connection(("127.0.0.1", port), PATIENCE) as silent, contextlib.suppress(ConnectionError):
+            while silent.recv(4_096):
+                pass
 
 
 def test_compressed_messages(client: GrpcClient) -> None:
