@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from server.errors import ModelNotFound, Unimplemented
+from server.errors import Unimplemented
 from server.exchange import Request, Response
 from server.model import Model
 from server.negotiation import check_accepts
@@ -23,6 +23,7 @@ from server.protocols.protocol import (
     REFUSALS_OF_READS,
     Context,
     Protocol,
+    check_model,
     operation,
     path_parameter,
 )
@@ -42,8 +43,7 @@ def routes(context: Context) -> Sequence[Route]:
     listing, ready = orjson.dumps({"models": [name]}), orjson.dumps({"name": name, "ready": True})
 
     def check_name(request: Request) -> None:
-        if request.variables["name"] != name:
-            raise ModelNotFound(f"There is no such model; the one that is served here is {name}.")
+        check_model(model.identity, request.variables["name"])
 
     def predict(request: Request) -> Response:
         check_name(request)

@@ -9,12 +9,11 @@ from typing import Any, Final
 
 import orjson
 
-from server.errors import ModelNotFound
 from server.exchange import Request, Response
 from server.protocols.envelopes import as_error
 from server.protocols.oip_bodies import Bodies, length_of
 from server.protocols.oip_document import part
-from server.protocols.protocol import Context, Protocol
+from server.protocols.protocol import Context, Protocol, check_model
 from server.protocols.tensors import PLATFORM, Metadata, Tensors
 from server.routing import Route
 
@@ -41,11 +40,7 @@ def routes(context: Context) -> Sequence[Route]:
     model_ready = orjson.dumps({"name": identity.name, "ready": True})
 
     def check(request: Request) -> None:
-        variables = request.variables
-        if variables["name"] != identity.name:
-            raise ModelNotFound(f"There is no such model; the one that is served here is {identity.name}.")
-        if variables.get("version", identity.version_text) != identity.version_text:
-            raise ModelNotFound(f"There is no such version of the model; it is {identity.version_text}.")
+        check_model(identity, request.variables["name"], request.variables.get("version", ""))
 
     def ready(_: Request) -> Response:
         context.readiness.check()

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from server.admission import Readiness
+from server.errors import ModelNotFound
 from server.exchange import Request
 from server.flow import Flow
-from server.model import Model
+from server.model import Identity, Model
 from server.negotiation import JSON, check_accepts, check_json_body
 from server.openapi import Part, answer_headers, ref
 from server.problems import TYPES
@@ -37,6 +38,14 @@ class Protocol:
 
     routes: Callable[[Context], Sequence[Route]]
     part: Callable[[Model, Settings], Part]
+
+
+def check_model(identity: Identity, name: str, version: str = "") -> None:
+    """See that a model is the one that is served, and so is its version, if there is one; raise `ModelNotFound`."""
+    if name != identity.name:
+        raise ModelNotFound(f"There is no such model; the one that is served here is {identity.name}.")
+    if version not in ("", identity.version_text):
+        raise ModelNotFound(f"There is no such version; the one that is served here is {identity.version_text}.")
 
 
 def check_json(request: Request) -> None:

@@ -12,13 +12,13 @@ from typing import Any, Final
 
 from grpc_health.v1 import health_pb2
 
-from server.errors import ModelNotFound, RouteNotFound, WrongForm
+from server.errors import RouteNotFound, WrongForm
 from server.exchange import Request, RequestHeaders, Response
 from server.flow import Flow
 from server.model import Identity
 from server.protocols.envelopes import sentence, status_of
 from server.protocols.messages import SERVICE, message, read, write
-from server.protocols.protocol import Context
+from server.protocols.protocol import Context, check_model
 from server.protocols.raw import BOOL, BYTES, decode, encode
 from server.protocols.tensors import PLATFORM, Inference, Metadata, Tensor, Tensors
 from server.routing import Route, Rows
@@ -120,14 +120,6 @@ def health(*, ready: bool) -> bytes:
 
 
 UNKNOWN: Final = write(health_pb2.HealthCheckResponse(status=SERVICE_UNKNOWN))
-
-
-def check_model(identity: Identity, name: str, asked_version: str) -> None:
-    """See that a model is the one that is served, and so is its version, if there is one; raise `ModelNotFound`."""
-    if name != identity.name:
-        raise ModelNotFound(f"There is no such model; the one that is served here is {identity.name}.")
-    if asked_version not in ("", identity.version_text):
-        raise ModelNotFound(f"There is no such version; the one that is served here is {identity.version_text}.")
 
 
 def _described(metadata: Metadata) -> dict[str, object]:
