@@ -90,9 +90,10 @@ class ClosingWorker(ThreadWorker):
     """
 
     _grpc: "GrpcFront | None" = None
+    _stuck = False  # whether a prediction by gRPC does not end
 
     def run(self) -> None:
-        """Serve, by gRPC too if it is spoken, until it is told to stop."""
+        """Serve, by gRPC too if it is spoken, until it is told to stop, or a prediction by gRPC does not end."""
         self._grpc = start_grpc(cast("Any", self.wsgi).extensions["brinery"], self.cfg)
         try:
             super().run()
@@ -103,11 +104,21 @@ class ClosingWorker(ThreadWorker):
         finally:
             if self._grpc is not None:
                 self._grpc.close(LAST_MOMENT)
+            if self._stuck:
+                sys.stdout.flush()
+                os._exit(STUCK)
 
     def notify(self) -> None:
         """Tell the master that we live, and end after our share of requests; the calls are among them."""
         super().notify()
-        if self._grpc is not None and self.nr + self._grpc.asked >= self.max_requests:
+        if self._grpc is None:
+            return
+        if (stuck := self._grpc.overdue()) and not self._stuck:
+            cast("Any", self.wsgi).extensions["brinery"].log.error("worker_stuck", predictions=stuck)
+            self._stuck = True
+        if self._stuck:
+            self._grpc.abandon()
+        if self._stuck or self.nr + self._grpc.asked >= self.max_requests:
             self.alive = False
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ANN401, ARG002

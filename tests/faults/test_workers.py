@@ -19,8 +19,9 @@ from sklearn.tree import DecisionTreeClassifier
 from tests.faults.load import THEFT, Load, posted
 from tests.faults.processes import descriptors, memory, tree_of
 from tests.live.bundles import write_bundle
+from tests.live.grpc_client import GrpcClient
 from tests.live.metrics import counters, scrape
-from tests.live.running import BIN, PATIENCE, Program, Server, environ_with, eventually
+from tests.live.running import BIN, FRONTS, PATIENCE, Program, Server, environ_with, eventually, free_port
 
 pytestmark = pytest.mark.live
 
@@ -170,6 +171,30 @@ def test_a_prediction_that_never_ends(tmp_path: Path) -> None:
         server.wait_for_event("worker_stuck", predictions=1)
         eventually(lambda: len(server.workers()) == 1 and stuck not in server.workers(), "another worker")
         assert server.request("POST", "/api/predict", FINE).status == 200
+        assert scrape(server)["brinery_worker_crashes_total", "cause=stuck"] == 1
+        server.terminate()
+        assert server.wait() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("front", FRONTS)
+def test_a_call_whose_prediction_never_ends(front: str, tmp_path: Path) -> None:
+    """By gRPC its caller hears of the deadline too, and on either front the worker is replaced."""
+    port = free_port()
+    settings = {"deadline": 1, "grpc_port": port, **naughty(tmp_path)}
+    with Server(front=front, workers=1, **settings) as server, GrpcClient(port) as client:  # type: ignore[arg-type]
+        name = client.refusal("ModelMetadata", {"name": "?"})[1].rpartition(" ")[2].rstrip(".")
+        asked, method = client.method("ModelInfer")
+
+        def code_of(value: float) -> str:
+            tensor = {"name": "x0", "datatype": "FP64", "shape": [1], "contents": {"fp64_contents": [value]}}
+            return str(method.future(asked(model_name=name, inputs=[tensor])).code().name)
+
+        (stuck,) = server.workers()
+        assert code_of(1002) == "DEADLINE_EXCEEDED"
+        server.wait_for_event("worker_stuck", predictions=1)
+        eventually(lambda: len(server.workers()) == 1 and stuck not in server.workers(), "another worker")
+        eventually(lambda: code_of(3) == "OK", "an answer")
         assert scrape(server)["brinery_worker_crashes_total", "cause=stuck"] == 1
         server.terminate()
         assert server.wait() == 0
