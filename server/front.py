@@ -29,7 +29,8 @@ OTHER_THREADS: Final = 4
 OTHERS_WAITING: Final = 64  # at most, for one of these
 STUCK: Final = 5.0  # seconds beyond the deadline, after which nobody waits for a thread any more
 SHORT: Final = 0.001  # seconds: what takes longer does not run on the loop
-SECONDS_OF_A_BYTE: Final = 2e-8  # to read a body and to write its answer, on a slow machine
+SECONDS_OF_A_BYTE: Final = 5e-8  # to read a body and to write its answer, on a slow machine
+SECONDS_OF_A_ROW: Final = 2e-6  # to refuse one, which may be of two bytes
 
 
 class Headers:
@@ -154,7 +155,8 @@ class Front:
         """
         if self._serial or (rows.most > 1 and headers.get("Prefer", "")):
             return True
-        return len(body) * SECONDS_OF_A_BYTE + self._cost.of(rows.most) > SHORT
+        reading = len(body) * SECONDS_OF_A_BYTE + rows.most * SECONDS_OF_A_ROW
+        return reading + self._cost.of(rows.most) > SHORT
 
     def _least(self, rows: Rows) -> float:
         """Give the seconds that rows take at least, beside others if these may share an evaluation."""

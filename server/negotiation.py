@@ -4,7 +4,7 @@ Formats: RFC 9110 sections 8.3, 8.4 and 12.5.1 (`Content-Type`, `Content-Encodin
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -15,6 +15,7 @@ HTML: Final = "text/html"
 CSV: Final = "text/csv"
 ARROW: Final = "application/vnd.apache.arrow.stream"
 UTF_8: Final = re.compile(r"utf-?8", re.IGNORECASE)
+QUALITY: Final = re.compile(r"q\s*=\s*([01](?:\.[0-9]{0,3})?)")
 HEADER: Final = {"present": True, "absent": False}
 
 
@@ -86,8 +87,9 @@ def preferred(accept: str, offered: tuple[str, ...]) -> str:
     """
     if accept in ("", "*/*"):
         return offered[0]
-    best = max(offered, key=lambda media_type: _quality(accept, media_type))
-    if _quality(accept, best) > 0:
+    ranges = _ranges(accept)
+    best = max(offered, key=lambda media_type: _quality(ranges, media_type))
+    if _quality(ranges, best) > 0:
         return best
     listing = " or ".join(offered) if len(offered) < 3 else f"{', '.join(offered[:-1])} or {offered[-1]}"
     msg = f"This route writes {listing}, which the request's Accept header excludes."
@@ -97,21 +99,26 @@ def preferred(accept: str, offered: tuple[str, ...]) -> str:
 @lru_cache(maxsize=64)
 def is_for_people(accept: str) -> bool:
     """Tell whether a caller names HTML, as every browser does, or takes no JSON."""
-    return HTML in accept.lower() or not _quality(accept or "*/*", JSON)
+    return HTML in accept.lower() or not _quality(_ranges(accept or "*/*"), JSON)
 
 
-def _quality(accept: str, media_type: str) -> float:
-    """Give the quality of the most specific range that covers `media_type`; 0 where none does."""
-    ranges = {"*/*": 0, f"{media_type.partition('/')[0]}/*": 1, media_type: 2}
-    best, quality = -1, 0.0
+def _ranges(accept: str) -> Mapping[str, float]:
+    """Give the quality of each media range; the first of a name counts."""
+    ranges: dict[str, float] = {}
     for part in accept.split(","):
         name, *parameters = [each.strip().lower() for each in part.split(";")]
-        if ranges.get(name, -1) > best:
-            best, quality = ranges[name], 1.0
-            for parameter in parameters:
-                if match := re.fullmatch(r"q\s*=\s*([01](\.[0-9]{0,3})?)", parameter):
-                    quality = min(1.0, float(match[1]))
-    return quality
+        if name not in ranges:
+            qualities = [match for each in parameters if (match := QUALITY.fullmatch(each))]
+            ranges[name] = min(1.0, float(qualities[-1][1])) if qualities else 1.0
+    return ranges
+
+
+def _quality(ranges: Mapping[str, float], media_type: str) -> float:
+    """Give the quality of the most specific range that covers `media_type`; 0 where none does."""
+    for name in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
+        if name in ranges:
+            return ranges[name]
+    return 0.0
 
 
 @lru_cache(maxsize=64)

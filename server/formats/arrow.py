@@ -63,7 +63,7 @@ def count_stream(body: bytes) -> tuple[int, int]:
     try:
         for number, message in enumerate(messages(body)):
             if number == FIRST_MESSAGES:
-                return max(1, rows), len(body)
+                return max(1, rows), max(rows, len(body))
             if message.kind == ROWS:
                 rows += max(0, message.header.scalar(0, LONG))
     except Broken:

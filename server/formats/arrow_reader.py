@@ -151,7 +151,7 @@ class ArrowReader:
         if owner is None or owner.read is None:
             return
         length, (node,), buffers = _contents(data, 1)
-        stream.spend(length)
+        stream.spend(TEXT_FACTOR * length)  # as many as there are bytes: of nulls it may claim any number
         parts = list(_buffers(body, message, buffers))
         if len(parts) != owner.buffers + sum(_variadic(data)):
             raise Broken
@@ -205,8 +205,6 @@ def _field(field: Table, name: str) -> _Field:
         raise Broken
     if encoding is None:
         return of
-    if kind == NULL:
-        raise Broken  # it may claim any number of values
     indices = encoding.table(1)
     index = _numbers("<i4") if indices is None else _integers(indices)
     return replace(of, dictionary=encoding.scalar(0, LONG), index=index)
