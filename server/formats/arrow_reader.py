@@ -223,8 +223,10 @@ def _contents(batch: Table, columns: int) -> tuple[int, list[tuple[int, int]], b
 
 
 def _buffers(body: bytes, message: Message, buffers: bytes) -> Iterator[memoryview]:
+    left = message.length  # for all: many columns of the same bytes would be much out of little
     for offset, length in PAIR.iter_unpack(buffers):
-        if offset < 0 or length < 0 or offset + length > message.length:
+        left -= length
+        if offset < 0 or length < 0 or offset + length > message.length or left < 0:
             raise Broken
         yield memoryview(body)[message.start + offset : message.start + offset + length]
 

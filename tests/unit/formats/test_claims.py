@@ -84,8 +84,8 @@ def texts(*offsets: int, content: bytes) -> bytes:
 
 def view(size: int, which: int, offset: int, *, buffers: int = 1) -> bytes:
     """Write a stream with a view of a text, and the buffers of 16 bytes that it may refer to."""
-    body = struct.pack("<iiii", size, 0, which, offset)
-    return schema(VIEW) + rows(1, buffers=[(0, 0), (0, 16), *[(0, 16)] * buffers], views=[buffers], body=body)
+    body = struct.pack("<iiii", size, 0, which, offset) + bytes(16) * buffers
+    return schema(VIEW) + rows(1, buffers=[(0, 0), (0, 16), *[(16, 16)] * buffers], views=[buffers], body=body)
 
 
 def read(content: bytes) -> list[object]:
@@ -125,6 +125,7 @@ CLAIMS = {
     "a buffer behind the message": rows(buffers=[(0, 0), (8, 16)]),
     "a buffer behind all numbers": rows(buffers=[(0, 0), (2**63 - 1, 2**63 - 1)]),
     "a buffer in the next message": rows(buffers=[(0, 0), (16, 16)]) + rows(),
+    "buffers of the same bytes": rows(2, [(2, 1)], [(0, 1), (0, 16)]),
     "a short buffer": rows(buffers=[(0, 0), (0, 15)]),
     "a negative number of rows": rows(-2),
     "nodes of another length": rows(2, [(3, 0)]),
