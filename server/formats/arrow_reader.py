@@ -3,40 +3,24 @@
 A message may claim whatever it likes: nothing is made room for that is not there, and nothing is believed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Final
 
 from server.columns import Columns
 from server.errors import FieldError, InvalidInput, MalformedBody
-from server.formats.arrow import (
-    BOOLEAN,
-    DICTIONARY,
-    DOUBLE,
-    FLOAT,
-    INTEGER,
-    LARGE_TEXT,
-    NULL,
-    PAIR,
-    ROWS,
-    SCHEMA,
-    TEXT,
-    VIEW,
-    Message,
-    messages,
-)
-from server.formats.flatbuffer import BYTE, INT, LONG, SHORT, Broken, Table
-from server.parameter import cut
+from server.formats.arrow import DICTIONARY, PAIR, ROWS, SCHEMA, VIEW, Message, messages
+from server.formats.arrow_values import TYPES, Read, read_integers, read_numbers, read_values
+from server.formats.flatbuffer import BYTE, LONG, SHORT, Broken, Table
+from server.parameter import Kind, cut
 from server.signature import MAX_ERRORS, Signature, escape
 
 MAX_MESSAGES: Final = 1_000
 MORE_FIELDS: Final = 1_000  # than the signature has parameters
 LONGEST_NAME: Final = 1_024  # bytes, where no parameter's is longer
-TEXT_FACTOR: Final = 4  # bytes of all texts, for each byte of the body: some may stand for several values
-VIEW_BYTES, INLINE_BYTES = 16, 12
+SHARED_TEXT: Final = 65_536  # letters that many rows may have out of few, in dictionaries and views; or
+SHARED_FACTOR: Final = 4  # for each byte of the body, if that is more
 BINARY_VIEW: Final = 23
 
 # The types that are not read: name, and number of buffers; those without a number hold columns of their own.
@@ -47,11 +31,6 @@ OTHERS: Final[dict[int, tuple[str, int | None]]] = {
     21: ("large list", None), 22: ("run-end encoded", None), BINARY_VIEW: ("binary view", 2), 25: ("list view", None),
     26: ("large list view", None),
 }  # fmt: skip
-
-Valid: TypeAlias = NDArray[np.bool_]
-Spend: TypeAlias = Callable[[int], None]
-# Of a column's buffers, the number of its values, and which are valid.
-Read: TypeAlias = Callable[[Sequence[memoryview], int, Valid, Spend], list[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +50,10 @@ class _Field:
 class _Stream:
     """What was read of a stream so far."""
 
-    left: int
+    room: int  # for values of dictionaries
     fields: Sequence[_Field] = ()
     dictionaries: dict[int, list[Any]] = field(default_factory=dict)
     count: int = 0
-
-    def spend(self, amount: int) -> None:
-        self.left -= amount
-        if self.left < 0:
-            raise Broken
 
 
 class ArrowReader:
@@ -88,6 +62,7 @@ class ArrowReader:
     def __init__(self, signature: Signature) -> None:
         self._signature = signature
         self._names = {parameter.name for parameter in signature.parameters}
+        self._texts = [parameter.name for parameter in signature.parameters if parameter.kind is Kind.TEXT]
         self._longest_name = max([LONGEST_NAME, *(len(name.encode()) for name in self._names)])
 
     def columns(self, body: bytes, *, most: int) -> tuple[Columns, int]:
@@ -100,7 +75,7 @@ class ArrowReader:
             msg = "The body is an Arrow file; send the stream format, which writers of Arrow call `stream`."
             raise MalformedBody(msg)
         number = 0
-        stream = _Stream(left=TEXT_FACTOR * len(body))
+        stream = _Stream(room=len(body))
         columns: dict[str, list[Any]] = {}
         try:
             for number, message in enumerate(messages(body), 1):
@@ -123,7 +98,18 @@ class ArrowReader:
         except (Broken, UnicodeDecodeError):
             msg = "The body is no Arrow stream, is cut off, or claims more than it holds; write it by Arrow's library."
             raise MalformedBody(msg) from None
+        self._check_texts(columns, max(SHARED_TEXT, SHARED_FACTOR * len(body)))
         return columns, stream.count
+
+    def _check_texts(self, columns: Columns, most: int) -> None:
+        """Refuse texts that are far longer than the stream: a model reads each of them, also one that rows share."""
+        values = itertools.chain.from_iterable(columns.get(name, ()) for name in self._texts)
+        if sum(len(value) for value in values if isinstance(value, str)) > most:
+            msg = (
+                f"The rows share texts, and have more than {most} letters in all; write plain utf8 columns, or send "
+                "fewer rows."
+            )
+            raise MalformedBody(msg)
 
     def _fields(self, schema: Table) -> Sequence[_Field]:
         if schema.scalar(0, SHORT):
@@ -151,13 +137,13 @@ class ArrowReader:
         if owner is None or owner.read is None:
             return
         length, (node,), buffers = _contents(data, 1)
-        stream.spend(TEXT_FACTOR * length)  # as many as there are bytes: of nulls it may claim any number
+        stream.room -= length  # of nulls it may claim any number
         parts = list(_buffers(body, message, buffers))
-        if len(parts) != owner.buffers + sum(_variadic(data)):
+        if stream.room < 0 or len(parts) != owner.buffers + sum(_variadic(data)):
             raise Broken
         if not message.header.scalar(2, BYTE):  # it is no delta
             stream.dictionaries[id_] = []
-        stream.dictionaries.setdefault(id_, []).extend(_values(owner.read, parts, node, length, stream.spend))
+        stream.dictionaries.setdefault(id_, []).extend(read_values(owner.read, parts, node, length))
 
     def _read_rows(
         self, stream: _Stream, body: bytes, message: Message, columns: dict[str, list[Any]], most: int
@@ -179,9 +165,9 @@ class ArrowReader:
             assert each.read is not None, "others were refused by the schema"
             if each.index is not None and each.dictionary is not None:
                 labels = stream.dictionaries.get(each.dictionary, [])
-                columns[each.name] += _from(labels, _values(each.index, own, node, length, stream.spend))
+                columns[each.name] += _from(labels, read_values(each.index, own, node, length))
             else:
-                columns[each.name] += _values(each.read, own, node, length, stream.spend)
+                columns[each.name] += read_values(each.read, own, node, length)
         if at != len(parts):
             raise Broken
 
@@ -206,7 +192,7 @@ def _field(field: Table, name: str) -> _Field:
     if encoding is None:
         return of
     indices = encoding.table(1)
-    index = _numbers("<i4") if indices is None else _integers(indices)
+    index = read_numbers("<i4") if indices is None else read_integers(indices)
     return replace(of, dictionary=encoding.scalar(0, LONG), index=index)
 
 
@@ -239,120 +225,8 @@ def _variadic(batch: Table) -> list[int]:
     return counts
 
 
-def _values(read: Read, buffers: Sequence[memoryview], node: tuple[int, int], length: int, spend: Spend) -> list[Any]:
-    """Read a column's values, None for those that are null."""
-    if not length:
-        return []
-    if not buffers:
-        return read(buffers, length, np.empty(0, bool), spend)
-    validity, nulls = buffers[0], node[1]
-    if nulls and len(validity):
-        valid = _bits(validity, length)
-    elif nulls > 0:
-        raise Broken
-    else:
-        valid = np.ones(length, bool)
-    values = read(buffers[1:], length, valid, spend)
-    for place in np.flatnonzero(~valid).tolist():
-        values[place] = None
-    return values
-
-
 def _from(labels: Sequence[Any], places: Sequence[int | None]) -> list[Any]:
     """Give the labels that are at these places."""
     if any(place is not None and not 0 <= place < len(labels) for place in places):
         raise Broken
     return [None if place is None else labels[place] for place in places]
-
-
-def _array(buffer: memoryview, dtype: str, length: int) -> NDArray[Any]:
-    if length * np.dtype(dtype).itemsize > len(buffer):
-        raise Broken
-    return np.frombuffer(buffer, dtype, length)
-
-
-def _bits(buffer: memoryview, length: int) -> NDArray[np.bool_]:
-    return np.unpackbits(_array(buffer, "u1", -(-length // 8)), count=length, bitorder="little").astype(bool)
-
-
-def _nulls(_: Sequence[memoryview], length: int, __: Valid, ___: Spend) -> list[Any]:
-    return [None] * length
-
-
-def _booleans(buffers: Sequence[memoryview], length: int, _: Valid, __: Spend) -> list[Any]:
-    return _bits(buffers[0], length).tolist()  # type: ignore[no-any-return]  # it has one dimension
-
-
-def _integers(type_: Table) -> Read:
-    width = type_.scalar(0, INT)
-    if width not in (8, 16, 32, 64):
-        raise Broken
-    return _numbers(f"<{'i' if type_.scalar(1, BYTE) else 'u'}{width // 8}")
-
-
-def _floats(type_: Table) -> Read:
-    precision = type_.scalar(0, SHORT)
-    if not 0 <= precision <= DOUBLE:
-        raise Broken
-    return _numbers(("<f2", "<f4", "<f8")[precision])
-
-
-def _numbers(dtype: str) -> Read:
-    def read(buffers: Sequence[memoryview], length: int, _: Valid, __: Spend) -> list[Any]:
-        numbers = _array(buffers[0], dtype, length)
-        values: list[Any] = numbers.tolist()
-        if numbers.dtype.kind == "f":
-            for place in np.flatnonzero(np.isnan(numbers)).tolist():
-                values[place] = None
-        return values
-
-    return read
-
-
-def _texts(dtype: str) -> Read:
-    def read(buffers: Sequence[memoryview], length: int, valid: Valid, spend: Spend) -> list[Any]:
-        offsets = _array(buffers[0], dtype, length + 1)
-        if offsets[0] < 0 or offsets[-1] > len(buffers[1]) or (offsets[1:] < offsets[:-1]).any():
-            raise Broken
-        spend(int(offsets[-1] - offsets[0]))
-        ends = offsets.tolist()
-        first, content = ends[0], bytes(buffers[1][ends[0] : ends[-1]])
-        return [
-            content[start - first : end - first].decode() if is_valid else None
-            for start, end, is_valid in zip(ends, ends[1:], valid.tolist(), strict=False)
-        ]
-
-    return read
-
-
-def _views(buffers: Sequence[memoryview], length: int, valid: Valid, spend: Spend) -> list[Any]:
-    views = bytes(buffers[0][: length * VIEW_BYTES])
-    if len(views) < length * VIEW_BYTES:
-        raise Broken
-    values: list[Any] = []
-    for at, is_valid in zip(range(0, len(views), VIEW_BYTES), valid.tolist(), strict=True):
-        if not is_valid:
-            values.append(None)
-            continue
-        size = INT.unpack_from(views, at)[0]
-        spend(max(0, size))
-        if 0 <= size <= INLINE_BYTES:
-            values.append(views[at + 4 : at + 4 + size].decode())
-            continue
-        which, offset = INT.unpack_from(views, at + 8)[0], INT.unpack_from(views, at + 12)[0]
-        if size < 0 or not 0 <= which < len(buffers) - 1 or not 0 <= offset <= len(buffers[1 + which]) - size:
-            raise Broken
-        values.append(bytes(buffers[1 + which][offset : offset + size]).decode())
-    return values
-
-
-# The types that are read: name, number of buffers, and what makes the reader of one.
-TYPES: Final[dict[int, tuple[str, int, Callable[[Table], Read]]]] = {
-    NULL: ("null", 0, lambda _: _nulls),
-    INTEGER: ("int", 2, _integers),
-    FLOAT: ("floating point", 2, _floats),
-    TEXT: ("utf8", 3, lambda _: _texts("<i4")),
-    BOOLEAN: ("bool", 2, lambda _: _booleans),
-    LARGE_TEXT: ("large utf8", 3, lambda _: _texts("<i8")),
-    VIEW: ("utf8 view", 2, lambda _: _views),
-}

@@ -189,10 +189,30 @@ def test_claimed_rows() -> None:
     assert peak < 1_000_000
 
 
-def test_views_that_share() -> None:
-    """Texts that are all the same bytes are not copied without a bound."""
-    shared = pa.py_buffer(b"x" * 100_000)
-    views = pa.py_buffer(struct.pack("<i4sii", 100_000, b"xxxx", 0, 0) * 1_000)
+def shared_text(size: int, count: int, *, views: bool = True) -> bytes:
+    """Write rows that share one text."""
+    if not views:
+        places = pa.array([0] * count, pa.int8())
+        return stream(pa.table({"x": pa.DictionaryArray.from_arrays(places, pa.array(["x" * size]))}))
+    content = pa.py_buffer(struct.pack("<i4sii", size, b"xxxx", 0, 0) * count)
+    shared = [None, content, pa.py_buffer(b"x" * size)]
+    return stream(pa.table({"x": pa.Array.from_buffers(pa.string_view(), count, shared)}))
+
+
+@pytest.mark.parametrize("views", [True, False], ids=["views", "dictionary"])
+def test_rows_that_share_a_text(views: bool) -> None:
+    """Rows may share a label, however long; a text that a model would read again and again has a bound."""
+    labels = shared_text(1_000, 1_000, views=views)
+    assert read(labels, category("x")) == {"x": ["x" * 1_000] * 1_000}
+    assert read(shared_text(60, 1_000, views=views), text("x")) == {"x": ["x" * 60] * 1_000}
+    with pytest.raises(MalformedBody, match="The rows share texts, and have more than 6"):
+        read(labels, text("x"))
+
+
+def test_views_that_overlap() -> None:
+    """Different texts that are made of the same bytes are not copied without a bound."""
+    shared = pa.py_buffer(b"x" * 101_000)
+    views = pa.py_buffer(b"".join(struct.pack("<i4sii", 100_000, b"xxxx", 0, at) for at in range(1_000)))
     array = pa.Array.from_buffers(pa.string_view(), 1_000, [None, views, shared])
     with pytest.raises(MalformedBody, match="claims more than it holds"):
         read(stream(pa.table({"x": array})))
