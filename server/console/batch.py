@@ -1,6 +1,7 @@
 """`brinery predict`: a file of rows in, the same rows answered out; JSON, JSON Lines or CSV."""
 
 import csv
+import io
 import itertools
 import os
 import sys
@@ -25,6 +26,7 @@ from server.urls import Url
 
 Format: TypeAlias = Literal["json", "jsonl", "csv"]
 FORMATS: Final[tuple[Format, ...]] = ("json", "jsonl", "csv")
+MARKED: Final = "utf-8-sig"  # the mark that spreadsheets write is dropped
 CHUNK_ROWS: Final = 1_000  # rows evaluated at once: enough to be fast, few enough for any memory
 
 Row: TypeAlias = dict[str, Any]
@@ -65,10 +67,10 @@ def first_rows(model: Model, path: str, source_format: Format, most: int) -> lis
 @contextmanager
 def _reading(path: str) -> Iterator[TextIO]:
     if path == "-":
-        yield sys.stdin
+        yield _utf8(sys.stdin, MARKED)
         return
     try:
-        file = open(path, encoding="utf-8-sig", newline="")  # noqa: SIM115, PTH123  # a spreadsheet's mark is dropped
+        file = open(path, encoding=MARKED, newline="")  # noqa: SIM115, PTH123
     except OSError as error:
         raise _cannot_open(path, error) from None
     with file:
@@ -79,7 +81,7 @@ def _reading(path: str) -> Iterator[TextIO]:
 def _writing(path: str) -> Iterator[TextIO]:
     """Write beside the file, which is replaced only when all went well; write a device or a pipe itself."""
     if path == "-":
-        yield sys.stdout
+        yield _utf8(sys.stdout, "utf-8")
         return
     target = Path(path).resolve()
     is_file = target.is_file() or not target.exists()
@@ -96,6 +98,13 @@ def _writing(path: str) -> Iterator[TextIO]:
     finally:
         if is_file:
             beside.unlink(missing_ok=True)
+
+
+def _utf8(stream: TextIO, encoding: str) -> TextIO:
+    """Make a standard stream take text as files do, whatever the locale says."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(encoding=encoding, errors="strict", newline="")
+    return stream
 
 
 def _not_utf8(path: str) -> MalformedBody:
@@ -199,13 +208,12 @@ def _csv_writer(target: TextIO, columns: Sequence[str]) -> Write:
         nonlocal writer
         flat = [{"error": item["problem"]["detail"]} if "problem" in item else _flat(item["result"]) for item in items]
         given = [row if isinstance(row, dict) else {} for row in rows]  # what is no object has no columns
-        if writer is None and flat:
+        if writer is None:
             names = dict.fromkeys([*itertools.chain.from_iterable(given), *columns, "error"])
             writer = csv.DictWriter(target, list(names), restval="", extrasaction="ignore", lineterminator="\n")
             writer.writeheader()
-        if writer is not None:
-            lines = ({**row, **answer} for row, answer in zip(given, flat, strict=True))
-            writer.writerows(dict(zip(line, written(line.values()), strict=True)) for line in lines)
+        lines = ({**row, **answer} for row, answer in zip(given, flat, strict=True))
+        writer.writerows(dict(zip(line, written(line.values()), strict=True)) for line in lines)
 
     return write
 

@@ -101,7 +101,7 @@ def test_no_rows(source: str, source_format: Format) -> None:
     """A file without rows is answered by one without."""
     assert answered(source, source_format, "json") == ("[]\n", (0, 0))
     assert answered(source, source_format, "jsonl") == ("", (0, 0))
-    assert answered(source, source_format, "csv") == ("", (0, 0))
+    assert answered(source, source_format, "csv") == ("no,yes,error\n", (0, 0))
 
 
 @pytest.mark.parametrize("source_format", FORMATS)
@@ -280,6 +280,19 @@ def test_standard_streams(bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.setattr("sys.stdin", io.StringIO('{"force":"Kent","month":1}'))
     assert predict_paths(bundle, settings(), ("-", "json"), ("-", "json")) == (1, 0)
     assert list(json.loads(capsys.readouterr().out)) == ["caught", "free"]
+
+
+def test_standard_input_is_text_as_files_are(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the locale says, standard input is UTF-8, with or without a mark, and its ends of lines are its own."""
+    content = b'\xef\xbb\xbfforce,month,note\r\nKent,1,"a\r\nb"\r\n'
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content), encoding="ascii", errors="surrogateescape"))
+    target = tmp_path / "answers.csv"
+    given = settings(unknown_fields="ignore")
+    assert predict_paths(bundle, given, ("-", "csv"), (str(target), "csv")) == (1, 0)
+    assert b'Kent,1,"a\r\nb",' in target.read_bytes()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xe9"), encoding="ascii", errors="surrogateescape"))
+    with pytest.raises(MalformedBody, match="UTF-8"):
+        predict_paths(bundle, given, ("-", "csv"), (str(target), "csv"))
 
 
 def test_file_that_cannot_be_opened(bundle: Path, tmp_path: Path) -> None:
