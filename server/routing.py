@@ -28,11 +28,11 @@ def count_objects(_: RequestHeaders, body: bytes) -> Rows:
     """Count the rows of a body that is a JSON object, or an array of them.
 
     An object with members begins by `{"`, if nothing stands between, and hardly any text holds that: its quotes are
-    escaped.
+    escaped. What is no object is soon refused: of an array of others only that it may have several is told.
     """
     if not body.lstrip().startswith(b"["):
         return Rows(1, 1)
-    return Rows(max(1, body.count(b'{"')), body.count(b"{"))
+    return Rows(max(1, body.count(b'{"')), max(body.count(b"{"), 2 if b"," in body else 1))
 
 
 @dataclass(frozen=True, slots=True)

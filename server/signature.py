@@ -165,8 +165,10 @@ class Signature:
         Without `suggestions` no labels are told. What is not told is only counted: a body may hold very much of it.
         """
         if not isinstance(value, dict):
+            if not room:
+                return [], 1
             detail = f"Expected an object with the fields {self._listing}; got {json_type(value)}."
-            return [FieldError(pointer, "wrong_type", detail)][:room], 1
+            return [FieldError(pointer, "wrong_type", detail)], 1
         errors: list[FieldError] = []
         for parameter, (name, encode, default) in zip(self.parameters, self._columns, strict=True):
             if len(errors) >= room:

@@ -54,6 +54,14 @@ def test_long_bodies_do_not_hold_up_the_loop(body: bytes, thread: str) -> None:
     assert thread_of(ask(fake_front(), "POST", "/predict", body)) == thread
 
 
+def test_lenient_batches_do_not_hold_up_the_loop() -> None:
+    """Rows that are each told what is wrong with them are read by a thread, also if they are no objects."""
+    for body in (b'[{"a":1},{"a":2}]', b"[1,2]"):
+        prefer = Headers({b"prefer": b"handling=lenient"})
+        answer = fake_front().answer("POST", "/predict", "", prefer, body, time.perf_counter())
+        assert thread_of(answer) == "prediction"
+
+
 @pytest.mark.parametrize(("body", "thread"), [(b"", "loop"), (b'{"a":1}', "prediction")], ids=["nothing", "a row"])
 def test_what_takes_turns_does_not_hold_up_the_loop(body: bytes, thread: str) -> None:
     """An engine that takes one call at a time is never waited for on the loop, however fast it is."""

@@ -114,3 +114,10 @@ def test_counted_rows(rows: list[dict[str, str | None]]) -> None:
 def test_one_object_is_one_row() -> None:
     """An object is one row, whatever is in it."""
     assert count_objects({}, b' {"a": {"b": {}}}') == (1, 1)
+
+
+@pytest.mark.parametrize("body", [b"[1,2]", b"[{},2]", b'["{\\"a", null]'])
+def test_what_is_no_object_may_be_several_rows(body: bytes) -> None:
+    """An array of other values is never taken for one row, which is answered at once whatever its caller prefers."""
+    counted = count_objects({}, body)
+    assert counted.least <= 2 <= counted.most
