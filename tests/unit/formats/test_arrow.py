@@ -332,4 +332,6 @@ def test_count_stream() -> None:
     assert count_stream(stream(table, max_chunksize=100)) == (1_000, 1_000)
     least, most = count_stream(content := stream(table, max_chunksize=1))
     assert 1 <= least <= 1_000 <= most == len(content)
+    least, most = count_stream(stream(pa.table({"x": pa.nulls(100_000)}), max_chunksize=1_000))
+    assert 1 <= least <= most, "rows of nulls take no bytes"
     assert count_stream(b"garbage") == (1, 1)
