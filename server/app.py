@@ -49,14 +49,14 @@ def _answer_what_no_route_takes(app: flask.Flask, application: Application) -> N
             raise NotFound
 
     def refuse(error: HTTPException) -> FlaskResponse:
+        route, _ = router.find(flask.request.path) or (NOWHERE, {})
         endpoint: Endpoint = refuse_request
         if isinstance(error, FlaskMethodNotAllowed):
-            endpoint = refuse_method(sorted(error.valid_methods or ()))
+            endpoint = refuse_method(route.allowed)
         elif isinstance(error, NotFound):
             endpoint = refuse_route
         elif error.code is None or error.code >= 500:
             endpoint = refuse_by(getattr(error, "original_exception", None) or error)
-        route, _ = router.find(flask.request.path) or (NOWHERE, {})
         return answer(application.exchange, route, endpoint, matched=False)
 
     app.register_error_handler(HTTPException, refuse)

@@ -42,11 +42,6 @@ TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0
 # How many times the limit we read on in a body, so that a caller who writes all before he reads hears the answer.
 READ_ON_FACTOR: Final = 4
 HTTPS_FOR: Final = 86_400  # seconds that a browser asks by TLS only: one day, for the host's other ports may have none
-# What orchestrators ask every few seconds.
-PROBES: Final = frozenset(
-    {"/api/health/live", "/api/health/ready", "/ping", "/health", "/v2/health/live", "/v2/health/ready"}
-    | {"grpc.health.v1.Health/Check"}
-)
 EXPOSED_HEADERS: Final = (
     "X-Request-ID, X-Model-Name, X-Model-Version, Server-Timing, Preference-Applied, Retry-After, RateLimit, "
     "RateLimit-Policy, WWW-Authenticate"
@@ -72,9 +67,9 @@ class Request:
 
     `route` is the template it matched, and `variables` are what stands for its placeholders. `query` gives all values
     of each parameter. `read` reads the body up to a number of bytes; it raises `BodyTooLarge` or `IncompleteBody`.
-    `envelope` writes what goes wrong. `arrived` is by `time.perf_counter`. The rest is filled in on the way: `timings`
-    in seconds, for `Server-Timing`; `caller`, the operator's name for who asks; `standing`, the headers that tell the
-    caller how he stands, whatever the answer is.
+    `envelope` writes what goes wrong. `probe` says that orchestrators ask for it every few seconds. `arrived` is by
+    `time.perf_counter`. The rest is filled in on the way: `timings` in seconds, for `Server-Timing`; `caller`, the
+    operator's name for who asks; `standing`, the headers that tell the caller how he stands, whatever the answer is.
     """
 
     method: str
@@ -91,6 +86,7 @@ class Request:
     arrived: float = field(default_factory=time.perf_counter)
     variables: Mapping[str, str] = field(default_factory=dict)
     envelope: "Envelope" = field(default_factory=lambda: as_problem)
+    probe: bool = False
 
 
 @dataclass(slots=True)
@@ -157,7 +153,6 @@ class Exchange:
         self._telemetry = telemetry
         self._log = log
         self._version = identity.version_text
-        self._probes = PROBES | {settings.vertex_health_route}
         self._constant = [("X-Content-Type-Options", "nosniff")]
         if settings.tls_certificate is not None:
             self._constant.append(("Strict-Transport-Security", f"max-age={HTTPS_FOR}"))
@@ -279,5 +274,5 @@ class Exchange:
             line["caller"] = request.caller
         if trace := TRACEPARENT.fullmatch(request.headers.get("traceparent", "")):
             line["trace_id"], line["parent_id"] = trace.groups()
-        write = self._log.debug if response.status == 200 and request.route in self._probes else self._log.info
+        write = self._log.debug if response.status == 200 and request.probe else self._log.info
         write("request", **line)

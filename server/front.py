@@ -95,6 +95,7 @@ class Front:
             arrived=arrived,
             variables=variables,
             envelope=route.envelope,
+            probe=route.probe,
         )
         try:
             request.query = parse_qs(query, keep_blank_values=True) if query else {}

@@ -193,7 +193,7 @@ class GrpcFront:
         """Answer a call; strangers are refused before they have sent anything, and so is what there is no room for."""
         self.asked += 1
         endpoint = route.endpoints["POST"]
-        request = Request("POST", route.rule, Metadata(context), {}, _nothing, envelope=as_status)
+        request = Request("POST", route.rule, Metadata(context), {}, _nothing, envelope=as_status, probe=route.probe)
         try:
             if isinstance(endpoint, Guarded):
                 refusal = endpoint.refusal(request) or refusal

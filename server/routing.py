@@ -10,6 +10,7 @@ from server.errors import MethodNotAllowed, RequestError, RouteNotFound
 from server.exchange import Endpoint, Envelope, Request, RequestHeaders, Response, as_problem
 
 UNMATCHED: Final = "unmatched"  # the route of a request that no route is for
+END_OF_TEXT: Final = re.compile(rb'\{"[\s:,\]}]')
 PLACEHOLDER: Final = re.compile(r"<(path:)?([a-z_]+)>")
 REMEMBERED: Final = 256  # paths with placeholders whose route is known; callers ask for few, and for any
 
@@ -27,12 +28,19 @@ CountRows: TypeAlias = Callable[[RequestHeaders, bytes], Rows]
 def count_objects(_: RequestHeaders, body: bytes) -> Rows:
     """Count the rows of a body that is a JSON object, or an array of them.
 
-    An object with members begins by `{"`, if nothing stands between, and hardly any text holds that: its quotes are
-    escaped. What is no object is soon refused: of an array of others only that it may have several is told.
+    What is no object is soon refused: of an array of others only that it may have several is told.
     """
     if not body.lstrip().startswith(b"["):
         return Rows(1, 1)
-    return Rows(max(1, body.count(b'{"')), max(body.count(b"{"), 2 if b"," in body else 1))
+    return Rows(max(1, objects_in(body)), max(body.count(b"{"), 2 if b"," in body else 1))
+
+
+def objects_in(body: bytes) -> int:
+    """Count the objects of a JSON text, at least: those with members, if nothing stands between `{` and `"`.
+
+    No text holds the two, whose quotes are escaped, but it may end by them.
+    """
+    return body.count(b'{"') - len(END_OF_TEXT.findall(body))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +50,8 @@ class Route:
     A template's placeholders are `<name>`, for a part of a path, and `<path:name>`, for some of them. `blocking` says
     that its endpoints read files, or work otherwise longer than an event loop may wait. `scope`, one of
     `server.settings.SCOPES`, is what a caller must be let in for where the settings say so; None is for everybody.
-    `envelope` writes its errors. `count` estimates the rows of a body.
+    `envelope` writes its errors. `count` estimates the rows of a body. `probe` says that orchestrators ask it every few
+    seconds: the log has no line for each.
     """
 
     rule: str
@@ -51,6 +60,7 @@ class Route:
     scope: str | None = "info"
     envelope: Envelope = as_problem
     count: CountRows = count_objects
+    probe: bool = False
 
     @property
     def path(self) -> str:

@@ -1,6 +1,7 @@
 """Routes to a Flask blueprint: a request of Flask's in, a response of Flask's out, `Exchange` between them."""
 
 from collections.abc import Sequence
+from http import HTTPMethod
 from typing import Final
 
 import flask
@@ -16,11 +17,12 @@ def make_blueprint(name: str, routes: Sequence[Route], exchange: Exchange) -> fl
     """Make a blueprint of routes, each answered by `exchange`."""
     blueprint = flask.Blueprint(name, __name__)
     for number, route in enumerate(routes):
+        # All methods, since the route refuses some: Flask would look further, and take `/models/a/ready` for a name.
         blueprint.add_url_rule(
             route.rule,
             endpoint=str(number),
             view_func=_view(route, exchange),
-            methods=[*route.endpoints, "OPTIONS"],
+            methods=list(HTTPMethod),
             provide_automatic_options=False,
         )
     return blueprint
@@ -29,7 +31,7 @@ def make_blueprint(name: str, routes: Sequence[Route], exchange: Exchange) -> fl
 def _view(route: Route, exchange: Exchange) -> flask.typing.RouteCallable:
     def view(**_: str) -> FlaskResponse:
         endpoint = route.endpoint(flask.request.method)
-        return answer(exchange, route, endpoint or refuse_method(route.allowed))
+        return answer(exchange, route, endpoint or refuse_method(route.allowed), matched=endpoint is not None)
 
     return view
 
@@ -45,6 +47,7 @@ def answer(exchange: Exchange, route: Route, endpoint: Endpoint, *, matched: boo
         read=read_body,
         variables=theirs.view_args or {},
         envelope=route.envelope,
+        probe=route.probe,
     )
     response = exchange(ours, endpoint)
     made = FlaskResponse(response.body, response.status, response.headers, content_type=response.media_type)

@@ -41,6 +41,6 @@ def health_routes(model: Model, readiness: Readiness) -> Sequence[Route]:
 
     return [
         Route("/api/health", {"GET": health}, scope=None),
-        Route("/api/health/live", {"GET": live}, scope=None),
-        Route("/api/health/ready", {"GET": ready}, scope=None),
+        Route("/api/health/live", {"GET": live}, scope=None, probe=True),
+        Route("/api/health/ready", {"GET": ready}, scope=None, probe=True),
     ]

@@ -125,8 +125,8 @@ def routes(context: Context) -> Sequence[Route]:
 
     return [
         Route("/invocations", {"POST": invoke}, scope="predict", envelope=as_mlflow_error, count=count),
-        Route("/ping", {"GET": ping}, scope=None, envelope=as_mlflow_error),
-        Route("/health", {"GET": ping}, scope=None, envelope=as_mlflow_error),
+        Route("/ping", {"GET": ping}, scope=None, envelope=as_mlflow_error, probe=True),
+        Route("/health", {"GET": ping}, scope=None, envelope=as_mlflow_error, probe=True),
         Route("/version", {"GET": tell_version}, envelope=as_mlflow_error),
     ]
 

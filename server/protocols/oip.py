@@ -63,8 +63,8 @@ def routes(context: Context) -> Sequence[Route]:
 
     of_server = [
         Route("/v2", {"GET": lambda _: Response(200, server)}, envelope=as_error),
-        Route("/v2/health/live", {"GET": lambda _: Response(200, LIVE)}, scope=None, envelope=as_error),
-        Route("/v2/health/ready", {"GET": ready}, scope=None, envelope=as_error),
+        Route("/v2/health/live", {"GET": lambda _: Response(200, LIVE)}, scope=None, envelope=as_error, probe=True),
+        Route("/v2/health/ready", {"GET": ready}, scope=None, envelope=as_error, probe=True),
     ]
     for rule in ("/v2/models/<path:name>", "/v2/models/<path:name>/versions/<path:version>"):
         of_server += [

@@ -12,7 +12,7 @@ from server.errors import WrongForm
 from server.exchange import RequestHeaders
 from server.parameter import Code, Kind, Label, Parameter, cut, json_type
 from server.predictor import Batch, Predictor
-from server.routing import Rows
+from server.routing import Rows, objects_in
 from server.signature import Signature
 
 Translate: TypeAlias = Callable[[object], object]
@@ -103,7 +103,7 @@ class RowReader:
         refused count too.
         """
         objects = body.count(b"{") - 1
-        least = max(1, body.count(b'{"') - 2) if objects > 1 else 1
+        least = max(1, objects_in(body) - 2) if objects > 1 else 1
         return Rows(least, max(objects, body.count(b",") // self._required + 1))
 
     def _translated(self, record: object) -> object:

@@ -109,7 +109,7 @@ def methods(context: Context) -> list[Route]:
         route("ServerMetadata", server, "info"),
         route("ModelMetadata", model, "info"),
         Route(f"{SERVICE}/ModelInfer", {"POST": infer}, True, "predict", as_status, count),
-        *(Route(name, {"POST": check}, scope=None, envelope=as_status) for name in (CHECK, WATCH)),
+        *(Route(name, {"POST": check}, scope=None, envelope=as_status, probe=name == CHECK) for name in (CHECK, WATCH)),
         *(Route(name, {"POST": lambda _: Response(200)}, envelope=as_status) for name in REFLECT),
     ]
 

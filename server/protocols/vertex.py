@@ -37,7 +37,7 @@ def routes(context: Context) -> Sequence[Route]:
     if path := settings.vertex_predict_route:
         made.append(predict_route(path, predict_endpoint(context, reader), reader))
     if path := _health_route(settings):
-        made.append(Route(path, {"GET": health}, scope=None, envelope=as_error))
+        made.append(Route(path, {"GET": health}, scope=None, envelope=as_error, probe=True))
     return made
 
 

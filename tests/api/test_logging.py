@@ -162,12 +162,14 @@ def test_every_event_is_in_the_catalogue(client: Client, capsys: pytest.CaptureF
     assert {each["event"] for each in lines(capsys)} <= set(EVENTS)
 
 
-@pytest.mark.parametrize("path", ["/api/health/live", "/api/health/ready"])
+@pytest.mark.parametrize(
+    "path", ["/api/health/live", "/api/health/ready", "/ping", "/health", "/v2/health/live", "/v2/health/ready", "/AIP"]
+)
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_probes_that_succeed_are_told_at_debug(capsys: pytest.CaptureFixture[str], path: str, method: str) -> None:
     """Probes come every few seconds and say the same: their lines would drown the others."""
     for level, expected in (("info", []), ("debug", [("debug", path, method, 200)])):
-        client = serve(Moody(), log_level=level)
+        client = serve(Moody(), log_level=level, vertex_health_route="/AIP")
         capsys.readouterr()
         client.open(path, method=method)
         told = [(each["level"], each["route"], each["method"], each["status"]) for each in lines(capsys)]

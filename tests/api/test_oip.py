@@ -432,15 +432,6 @@ def test_too_many_rows_are_413(front: str) -> None:
     assert infer(client, {"inputs": [tensor]}).status_code == 413
 
 
-def test_a_protocol_that_is_off_is_not_there(front: str) -> None:
-    """Its routes are 404, and in no document."""
-    client = serve_folder(EXAMPLES["crime"], protocols=("kserve",))
-    assert client.get("/v2").status_code == 404
-    assert infer(client, {"inputs": crime_inputs()}).status_code == 404
-    document = json_of(client.get("/openapi.json"))
-    assert not [path for path in document["paths"] if path.startswith("/v2")]
-
-
 def test_all_datatypes_are_documented(crime: Client) -> None:
     """The schema of a request names them."""
     assert all(f'"{name}"' in crime.get("/openapi.json").text for name in DATATYPES)

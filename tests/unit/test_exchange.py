@@ -38,12 +38,12 @@ class World:
         endpoint: Any = lambda _: Response(200, b"{}"),
         *,
         method: str = "POST",
-        route: str = "/api/predict",
+        probe: bool = False,
         **headers: str,
     ) -> tuple[Response, dict[str, str]]:
         """Take a request to an endpoint; give the response, and its headers by name."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        request = Request(method, route, named, {}, lambda _: b"")
+        request = Request(method, "/api/predict", named, {}, lambda _: b"", probe=probe)
         response = self.exchange(request, endpoint)
         return response, dict(response.headers)
 
@@ -210,19 +210,17 @@ def test_log_line(method: str, logged: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("route", "status", "level"),
+    ("probe", "status", "level"),
     [
-        pytest.param("/api/health/ready", 200, "debug", id="ready"),
-        pytest.param("/api/health/live", 200, "debug", id="alive"),
-        pytest.param("/api/health/ready", 503, "info", id="not ready"),
-        pytest.param("/api/health", 200, "info", id="asked by people"),
-        pytest.param("/api/predict", 200, "info", id="prediction"),
+        pytest.param(True, 200, "debug", id="ready"),
+        pytest.param(True, 503, "info", id="not ready"),
+        pytest.param(False, 200, "info", id="no probe"),
     ],
 )
-def test_level_of_a_line(route: str, status: int, level: str) -> None:
+def test_level_of_a_line(probe: bool, status: int, level: str) -> None:
     """A probe's line is news only where the probe fails."""
     world = World(log_level="debug")
-    world.ask(lambda _: Response(status), route=route)
+    world.ask(lambda _: Response(status), probe=probe)
     assert [line["level"] for line in world.lines] == [level]
 
 

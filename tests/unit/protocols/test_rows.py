@@ -229,6 +229,13 @@ def test_a_number_that_is_a_value_is_no_code(parameter: Parameter) -> None:
     assert translator(parameter) is None
 
 
+def test_a_brace_at_the_end_of_a_text_is_no_row() -> None:
+    """Names and labels may end by what objects begin by."""
+    model = fake_model(number("{"), category("c", ("{", "}{")))
+    body = json.dumps({"instances": [{"{": 1, "c": "}{"}, {"{": 2, "c": "{"}]}, separators=(",", ":")).encode()
+    assert reader_of(model).count(Headers({}), body).least <= 2
+
+
 @given(st.data())
 @settings(max_examples=150)
 def test_a_batch_has_no_more_rows_than_it_is_counted_for(data: st.DataObject) -> None:
