@@ -9,10 +9,11 @@ from server.outputs import Form, Output, Outputs
 from server.parameter import MAX_SAFE_INTEGER, Parameter
 from server.protocols.answers import METHOD, METHODS
 from server.protocols.rows import codes_of
-from server.schemas import Schema, input_schema, label_schema, parameter_schema
+from server.schemas import Schema, input_schema, label_schema, object_schema, parameter_schema
 from server.settings import Settings
 
 ROWS: Final = "Rows"  # the names of the schemas that dialects share
+SPLIT: Final = "Split"
 PREDICTIONS: Final = "Predictions"
 
 
@@ -24,6 +25,8 @@ def row_schemas(model: Model, settings: Settings) -> Mapping[str, Schema]:
     listed = {**_list(values), "description": "The values of one row, in the order of the parameters."}
     rows = {"anyOf": [ref("ListedRow"), *(values if len(values) == 1 else [])]}
     columns = input_schema(model, lambda parameter: {"type": "array", "items": value_schema(parameter), **count})
+    if "additionalProperties" not in columns:
+        columns["additionalProperties"] = {"type": "array", **count}
     columns["description"] = "A list for each parameter, all of the same length: a value for each row."
     return {
         "Record": {**input_schema(model, value_schema), "description": "One row, by the parameters' names."},
@@ -41,9 +44,31 @@ def row_schemas(model: Model, settings: Settings) -> Mapping[str, Schema]:
     }
 
 
-def parameters_schema() -> Schema:
+def frame_schemas(model: Model, settings: Settings) -> Mapping[str, Schema]:
+    """Write those schemas, and that of a frame that pandas has split.
+
+    Its columns have the order of the parameters: no schema can say of each other order which values it has.
+    """
+    parameters = model.signature.parameters
+    names = [parameter.name for parameter in parameters]
+    row = ref("ListedRow") if len(names) > 1 else {"anyOf": [ref("ListedRow"), value_schema(parameters[0])]}
+    split = object_schema(
+        {"data": {"type": "array", "items": row, "minItems": 1, "maxItems": settings.max_rows}},
+    )
+    split["properties"] |= {
+        "columns": {
+            "description": "The names in the order of the values, which may be any; without them the parameters'.",
+            "enum": [names, [*range(len(names))], None],
+        },
+        "index": {"description": "Names of the rows, which are not used."},
+    }
+    return {**row_schemas(model, settings), SPLIT: {**split, "additionalProperties": False}}
+
+
+def parameters_schema(outputs: Outputs) -> Schema:
     """Write the schema of what a request may choose."""
-    return {"type": ["object", "null"], "properties": {METHOD: {"enum": list(METHODS)}}}
+    methods = METHODS if outputs.form is Form.PROBABILITIES else METHODS[:1]
+    return {"type": ["object", "null"], "properties": {METHOD: {"enum": list(methods)}}}
 
 
 def value_schema(parameter: Parameter) -> Schema:
@@ -78,4 +103,5 @@ def _predicted(output: Output, outputs: Outputs) -> Schema:
 
 def _list(items: list[Schema]) -> Schema:
     # Not `"items": False`, which says the same: apispec takes it for the name of a schema.
-    return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
+    each = {"items": items[0]} if all(item == items[0] for item in items) else {"prefixItems": items}
+    return {"type": "array", **each, "minItems": len(items), "maxItems": len(items)}

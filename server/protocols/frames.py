@@ -1,4 +1,4 @@
-"""DataFrames as JSON, as MLflow's clients write them, to rows."""
+"""DataFrames as JSON, as the clients of MLflow and of Azure ML write them, to rows."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from server.predictor import Batch
 from server.protocols.rows import RowReader
 
 FORMS: Final = ("dataframe_split", "dataframe_records", "instances", "inputs")
-MEMBERS: Final = frozenset({"columns", "data", "index"})
+SPLIT: Final = frozenset({"columns", "data", "index"})
 TEXT_OR_NAN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?|NaN', re.DOTALL)
 
 
@@ -39,7 +39,7 @@ class FrameReader(RowReader):
             raise WrongForm(msg)
         form, rows = forms[0], document[forms[0]]
         if form == "dataframe_split":
-            return self._split(rows)
+            return self.split(rows, form)
         if form == "dataframe_records" and not isinstance(rows, list):
             msg = "`dataframe_records` must be a list of objects, one for each row."
             raise WrongForm(msg)
@@ -49,28 +49,29 @@ class FrameReader(RowReader):
             return self.records([rows])
         return self.read(rows, form)
 
-    def _split(self, frame: object) -> Batch:
-        rows = frame.get("data") if isinstance(frame, dict) else None
-        if not isinstance(frame, dict) or not isinstance(rows, list) or not frame.keys() <= MEMBERS:
-            msg = "`dataframe_split` must be an object with `data`, a list of rows, and at most `columns` and `index`."
-            raise WrongForm(msg)
-        index = frame.get("index")
-        if index is not None and (not isinstance(index, list) or len(index) != len(rows)):
-            msg = "`dataframe_split.index` must be a list with an entry for each row of `data`; leave it out."
-            raise WrongForm(msg)
-        return self.lists(rows, "dataframe_split.data", self._names(frame.get("columns")))
+    def is_split(self, rows: object) -> bool:
+        """Tell whether rows are a frame as pandas splits it, and not an object with a list for each column."""
+        return isinstance(rows, dict) and {"data"} <= rows.keys() <= SPLIT and not rows.keys() <= set(self.names)
 
-    def _names(self, columns: object) -> Sequence[str]:
+    def split(self, frame: object, member: str) -> Batch:
+        """Read a frame as pandas splits it, whose `index` says nothing; raise `WrongForm`, and as `lists` does."""
+        rows = frame.get("data") if isinstance(frame, dict) else None
+        if not isinstance(frame, dict) or not isinstance(rows, list) or not frame.keys() <= SPLIT:
+            msg = f"`{member}` must be an object with `data`, a list of rows, and at most `columns` and `index`."
+            raise WrongForm(msg)
+        return self.lists(rows, f"{member}.data", self._names(frame.get("columns"), f"{member}.columns"))
+
+    def _names(self, columns: object, member: str) -> Sequence[str]:
         """Give the names of a frame's columns; one that was made without names numbers them, or has none."""
         if columns == self.names or columns is None:
             return self.names
         if columns and columns == list(range(len(self.names))) and _are(int, columns):
             return self.names
         if not isinstance(columns, list) or not _are(str, columns):
-            msg = "`dataframe_split.columns` must be a list of the parameters' names."
+            msg = f"`{member}` must be a list of the parameters' names."
             raise WrongForm(msg)
         if len(set(columns)) < len(columns):
-            msg = "`dataframe_split.columns` has the same name twice; name each column once."
+            msg = f"`{member}` has the same name twice; name each column once."
             raise WrongForm(msg)
         return columns
 

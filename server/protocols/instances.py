@@ -46,7 +46,7 @@ def predict_route(rule: str, predict: Endpoint, reader: RowReader) -> Route:
 def predict_operation(name: str, tag: str, model: Model, **more: object) -> dict[str, Any]:
     """Write the operation; `more` is put in. Its schemas are `Error` and `forms.row_schemas`."""
     asked = object_schema({"instances": ref(ROWS)})
-    asked["properties"]["parameters"] = parameters_schema()
+    asked["properties"]["parameters"] = parameters_schema(model.outputs)
     body = body_of(asked, {"instances": [model.signature.example()]})
     answer = object_schema({"predictions": ref(PREDICTIONS)})
     return operation(name, "Predict", tag, answer, error="Error", statuses=REFUSALS, requestBody=body, **more)

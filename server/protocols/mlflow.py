@@ -21,10 +21,11 @@ from server.formats.delimited import CsvReader, count_lines, write_csv, written
 from server.model import Model
 from server.negotiation import CSV, JSON, BodyForm, check_accepts, form_of_body, preferred
 from server.openapi import Part, answer_headers, ref
+from server.outputs import Outputs
 from server.parameter import Scalar
 from server.protocols.answers import Question, method_of, values
 from server.protocols.envelopes import error_response, sentence, status_of
-from server.protocols.forms import PREDICTIONS, ROWS, parameters_schema, row_schemas
+from server.protocols.forms import PREDICTIONS, ROWS, SPLIT, frame_schemas, parameters_schema
 from server.protocols.frames import FORMS, FrameReader, decode_frames
 from server.protocols.protocol import REFUSALS, Context, Protocol, body_of, operation
 from server.routing import Route, Rows
@@ -137,7 +138,8 @@ def part(model: Model, settings: Settings) -> Part:
     row = model.signature.example()
     predictions = object_schema({"predictions": ref(PREDICTIONS)})
     error = object_schema({"error_code": {"type": "string"}, "message": {"type": "string"}})
-    body = body_of(_body_schema(names, settings), {"dataframe_split": {"columns": names, "data": [[*row.values()]]}})
+    split = {"dataframe_split": {"columns": names, "data": [[*row.values()]]}}
+    body = body_of(_body_schema(model.outputs, settings), split)
     examples = body["content"]["application/json"]["examples"]
     examples["records"] = {"value": {"dataframe_records": [row]}}
     text = {"schema": {"type": "string"}}
@@ -161,7 +163,7 @@ def part(model: Model, settings: Settings) -> Part:
             "/health": read("mlflow_health", "Whether requests are welcome", (400, 405, 500, 503)),
             "/version": read("version", "The version of the server", (400, 405, 406, 500)),
         },
-        {"MlflowError": error, **row_schemas(model, settings)},
+        {"MlflowError": error, **frame_schemas(model, settings)},
         {"/invocations": "predict", "/version": "info"},
     )
 
@@ -170,31 +172,18 @@ def _csv_of(row: Mapping[str, Scalar]) -> str:
     return write_csv([Named(name, str, [value]) for name, value in row.items()]).decode()
 
 
-def _body_schema(names: Sequence[str], settings: Settings) -> Schema:
+def _body_schema(outputs: Outputs, settings: Settings) -> Schema:
     count = {"minItems": 1, "maxItems": settings.max_rows}
     records = {"type": "array", "items": ref("Record"), **count}
-    split = object_schema({"data": {"type": "array", **count}})
-    split["additionalProperties"] = False
-    split["properties"] |= {
-        "columns": {
-            "description": "The columns' names in the order of the values; without them that of the parameters.",
-            "anyOf": [
-                {"type": "array", "items": {"type": "string", "examples": list(names)}, "uniqueItems": True},
-                {"const": list(range(len(names)))},
-                {"type": "null"},
-            ],
-        },
-        "index": {"type": ["array", "null"], "description": "Names of the rows, which are not used."},
-    }
     forms = {
-        "dataframe_split": split,
+        "dataframe_split": ref(SPLIT),
         "dataframe_records": records,
         "instances": ref(ROWS),
         "inputs": {"anyOf": [ref(ROWS), ref("Record")]},
     }
     return {
         "type": "object",
-        "properties": {**forms, "params": parameters_schema()},
+        "properties": {**forms, "params": parameters_schema(outputs)},
         "oneOf": [{"required": [form]} for form in FORMS],
     }
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from werkzeug.test import Client
 
 from tests.api.protocols.asking import ROWS, bodies, example_of, predictions_of, probabilities_of, refused
-from tests.api.serving import EXAMPLES, check_headers, post, serve_folder
+from tests.api.serving import check_headers, post
 
 NAMES = list(ROWS[0])
 LISTED = [list(row.values()) for row in ROWS]
@@ -30,6 +30,7 @@ def ask(client: Client, body: object) -> Any:
     [
         pytest.param(SPLIT, id="split"),
         pytest.param({"data": LISTED, "columns": NAMES}, id="split without index"),
+        pytest.param({"data": LISTED}, id="split without columns"),
         pytest.param(
             {"columns": NAMES[::-1], "index": None, "data": [row[::-1] for row in LISTED]}, id="another order"
         ),
@@ -65,10 +66,10 @@ def test_probabilities(crime: Client) -> None:
         pytest.param('{"input_data": [[1,1,1]], "data": [[1,1,1]]}', 400, "`input_data`", id="both"),
         pytest.param('{"input_data": 3}', 400, "`input_data` must be", id="a number"),
         pytest.param('{"input_data": []}', 400, "give at least one", id="none"),
-        pytest.param('{"input_data": {"columns": "month", "data": []}}', 400, "list of names", id="columns"),
-        pytest.param('{"input_data": {"columns": ["a", "a"], "data": [[1, 2]]}}', 400, "each of them once", id="twice"),
-        pytest.param('{"input_data": {"columns": [[]], "data": [[1]]}}', 400, "list of names", id="no names"),
-        pytest.param('{"input_data": {"columns": ["month"], "data": 3}}', 400, "`input_data.data`", id="data"),
+        pytest.param('{"input_data": {"columns": "month", "data": []}}', 400, "`input_data.columns`", id="columns"),
+        pytest.param('{"input_data": {"columns": ["a", "a"], "data": [[1, 2]]}}', 400, "same name twice", id="twice"),
+        pytest.param('{"input_data": {"columns": [[]], "data": [[1]]}}', 400, "the parameters' names", id="no names"),
+        pytest.param('{"input_data": {"columns": ["month"], "data": 3}}', 400, "`data`, a list of rows", id="data"),
         pytest.param('{"input_data": {"columns": ["month", "x"], "data": [[1]]}}', 400, "row 0: expected", id="ragged"),
         pytest.param('{"input_data": {"columns": ["month"], "data": [[6]]}}', 400, "force is missing", id="missing"),
         pytest.param('{"input_data": [{"month": 13}]}', 400, "/0/month", id="out of range"),
@@ -96,10 +97,3 @@ def test_other_refusals(crime: Client) -> None:
 def test_never_a_failure_of_ours(crime: Client, rows: Any) -> None:
     """Whatever the rows are, they are answered or refused."""
     assert post(crime, json.dumps({"input_data": rows}), "/score").status_code in (200, 400, 413)
-
-
-def test_switched_off() -> None:
-    """A server that does not speak it has no such route, and its document neither."""
-    client = serve_folder(EXAMPLES["crime"], protocols=("kserve",))
-    assert post(client, "{}", "/score").status_code == 404
-    assert "/score" not in client.get("/openapi.json").get_json()["paths"]

@@ -13,7 +13,7 @@ from werkzeug.test import Client
 
 from tests.api.fronts import application_of
 from tests.api.protocols.asking import ROWS, bodies, example_of, predictions_of, probabilities_of, refused
-from tests.api.serving import EXAMPLES, check_headers, post, predict, serve, serve_folder
+from tests.api.serving import EXAMPLES, check_headers, post, serve, serve_folder
 from tests.models import estimators
 
 PATH = "/invocations"
@@ -117,9 +117,6 @@ def test_what_is_missing_is_null_or_nan(adult: Client) -> None:
         pytest.param('{"dataframe_split": {"columns": ["month"]}}', 400, "BAD_REQUEST", "`data`", id="no data"),
         pytest.param(
             '{"dataframe_split": {"data": [[6, 0, 0]], "secret": 1}}', 400, "BAD_REQUEST", "at most", id="more"
-        ),
-        pytest.param(
-            '{"dataframe_split": {"data": [[6, 0, 0]], "index": [1, 2]}}', 400, "BAD_REQUEST", "index", id="index"
         ),
         pytest.param(
             '{"dataframe_split": {"columns": [["a"]], "data": [[1]]}}', 400, "BAD_REQUEST", "columns", id="odd names"
@@ -296,13 +293,3 @@ def test_who_may_not_call_is_told_in_mlflows_form() -> None:
     assert client.get("/ping").status_code == 200
     responses = json.loads(client.get("/openapi.json").data)["paths"][PATH]["post"]["responses"]
     assert responses["401"]["content"] == responses["400"]["content"]
-
-
-def test_without_the_protocol_nothing_of_it_is_there() -> None:
-    """Switched off, its routes are 404 and the document does not have them."""
-    client = serve_folder(EXAMPLES["crime"], protocols=("kserve",))
-    for path in ("/ping", "/health", "/version"):
-        assert client.get(path).status_code == 404
-        assert path not in json.loads(client.get("/openapi.json").data)["paths"]
-    assert post(client, json.dumps({"inputs": ROWS}), PATH).status_code == 404
-    assert predict(client, ROWS[0])
