@@ -3,6 +3,7 @@
 Formats: Vertex AI's and Azure Machine Learning's variables of custom containers, SageMaker's contract of hosting.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -39,7 +40,7 @@ def given_by_platforms(environ: Mapping[str, str], artifacts: Path = ARTIFACTS) 
             given.setdefault(name, Given(text, variable))
     if folder := environ.get(MODEL_FOLDER, "").strip():
         given.setdefault("bundle", Given(str(_bundle_in(Path(folder))), MODEL_FOLDER))
-    if artifacts.is_dir():
+    if os.path.isdir(artifacts):  # noqa: PTH112  # unlike Path's, it is false of what may not be looked at
         given.setdefault("port", Given(ARTIFACTS_PORT, str(artifacts)))
         if _entries(artifacts):  # it is empty where the model is in the image
             given.setdefault("bundle", Given(str(_bundle_in(artifacts)), str(artifacts)))
@@ -49,7 +50,7 @@ def given_by_platforms(environ: Mapping[str, str], artifacts: Path = ARTIFACTS) 
 def _bundle_in(folder: Path) -> Path:
     """Give the folder that holds the files: this one, or the one in it if there is nothing else."""
     entries = _entries(folder)
-    return entries[0] if len(entries) == 1 and entries[0].is_dir() else folder
+    return entries[0] if len(entries) == 1 and os.path.isdir(entries[0]) else folder  # noqa: PTH112  # as above
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -101,3 +101,10 @@ def test_a_value_that_cannot_be_used(variable: str, value: str, expected: str) -
 def test_a_folder_that_is_not_there() -> None:
     """A folder that a platform names and does not mount is the bundle, so that the start says that it is missing."""
     assert Settings.from_environ({"AZUREML_MODEL_DIR": str(NOWHERE)}, artifacts=NOWHERE).bundle == NOWHERE
+
+
+def test_folders_that_may_not_be_looked_at() -> None:
+    """What a machine keeps to itself is no platform's sign, and stops no start."""
+    unseen = Path("a" * 5_000)  # as a folder of root's is, for a user, an error and not the lack of a file
+    made = Settings.from_environ({"AZUREML_MODEL_DIR": str(unseen)}, artifacts=unseen)
+    assert (made.port, made.bundle) == (8000, unseen)

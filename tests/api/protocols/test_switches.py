@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 from werkzeug.test import Client
 
-from server.protocols.registry import PROTOCOLS
+from server.protocols.registry import PROTOCOLS, parts_of
 from tests.api.fronts import application_of
 from tests.api.moody import Moody
 from tests.api.serving import serve
@@ -40,6 +40,15 @@ def test_what_is_off_is_not_there(spoken: Client, protocols: tuple[str, ...]) ->
             assert (route.path in documented) == is_on
             for method in ("GET", "POST", "OPTIONS"):
                 assert (client.open(path, method=method).status_code == 404) != is_on, f"{method} {path}"
+
+
+def test_the_document_knows_the_scopes(spoken: Client) -> None:
+    """Each route is told of by the scope that it has: the two are written in different places."""
+    application = application_of(spoken)
+    parts = parts_of(application.model, application.settings)
+    told = {path: scope for part in parts for path, scope in part.scopes.items()}
+    routes = [route for name in PROTOCOLS for route in application.routes[name]]
+    assert told == {route.path: route.scope for route in routes if route.scope is not None}
 
 
 def test_a_route_refuses_other_methods_itself(spoken: Client) -> None:
