@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import yaml
 
-from server.settings import PREFIX, Option, options
+from server.options import PREFIX, Option
+from server.settings import options
 
 CHART: Final = Path(__file__).parent / "brinery"
 VALUES: Final = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))

@@ -23,11 +23,12 @@ from server.errors import BrineryError, NotReady, Overloaded, SettingError, Unim
 from server.exchange import Request, Response, incomplete, too_slow
 from server.grpc_streams import MAX_STREAMS, STREAMED, Streams
 from server.guard import Guarded
+from server.options import PREFIX
 from server.pool import Pool, in_time
 from server.protocols.messages import SERVICE
 from server.protocols.rpc import REFLECT, as_status
 from server.routing import UNMATCHED, Route, refuse_by
-from server.settings import PREFIX, Settings
+from server.settings import Settings
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # which only the stubs know as generic
 UNREAD: Final = frozenset({UNMATCHED, *REFLECT})  # nothing is read before they are answered

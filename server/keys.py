@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from server.errors import SettingError
+from server.options import PREFIX
 from server.rates import Rate, read_rate
-from server.settings import PREFIX, SCOPES, Settings
+from server.settings import SCOPES, Settings
 
 MIN_LENGTH: Final = 32  # characters: what is shorter was invented by somebody, and could be guessed
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -4,15 +4,14 @@ Each field has a default, a parser and a sentence; the reference page, the conso
 messages are made from them.
 """
 
-import dataclasses
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Final, Literal, Self
 
 from server.cpus import available_cpus
 from server.errors import SettingError
+from server.options import PREFIX, Option, is_service_link, options_of, setting
 from server.parsers import (
     BOOLEAN,
     DIGEST,
@@ -30,7 +29,6 @@ from server.parsers import (
     RATE,
     ROOT_PATH,
     ROUTE,
-    Parser,
     choice,
     integer,
     seconds,
@@ -40,11 +38,6 @@ from server.platforms import ARTIFACTS, Given, given_by_platforms
 from server.rates import Rate
 from server.urls import Url
 
-PREFIX = "BRINERY_"
-
-# Kubernetes puts such variables into every pod of a namespace that has a Service whose name starts with "brinery".
-SERVICE_LINK = re.compile(r"BRINERY_(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT(_[0-9]+_\w+)?)")
-
 # What a caller may be let in for; the probes under /api/health are open to everybody.
 SCOPES: Final = ("predict", "info", "metrics")
 
@@ -52,218 +45,210 @@ SCOPES: Final = ("predict", "info", "metrics")
 PROTOCOLS: Final = ("oip", "kserve", "mlflow", "azureml", "vertex")
 
 
-def _setting(default: object, parser: Parser[Any], sentence: str, *, shown: str | None = None) -> Any:  # noqa: ANN401
-    """Declare a field: `shown` describes a default that is computed, in which case `default` is a function."""
-    metadata = {"parser": parser, "sentence": sentence, "shown": shown}
-    if shown is not None:
-        return dataclasses.field(default_factory=default, metadata=metadata)  # type: ignore[call-overload]
-    return dataclasses.field(default=default, metadata=metadata)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be set, each field from the environment variable `BRINERY_` + its name in capitals."""
 
-    bundle: Path | Url = _setting(
+    bundle: Path | Url = setting(
         Path("pickles"), PLACE, "The bundle that is served: a folder or an archive, here or where a URL names it."
     )
-    bundle_digest: str = _setting(
+    bundle_digest: str = setting(
         "", DIGEST, "Digest that the bundle must have, as `brinery check` prints it; another one is not loaded."
     )
-    bundle_cache: Path | None = _setting(
+    bundle_cache: Path | None = setting(
         None,
         FOLDER,
         "Folder in which bundles that were fetched are kept, those whose digest is set; empty: one of this user's "
         "among the temporary files.",
     )
-    fetch_timeout: float = _setting(
+    fetch_timeout: float = setting(
         120.0, seconds(1), "Seconds in which a bundle must have been fetched and unpacked, all attempts together."
     )
-    fetch_attempts: int = _setting(
+    fetch_attempts: int = setting(
         4, integer(1, 100), "How often a fetch is tried, with growing pauses between, where trying again may help."
     )
-    host: str = _setting("0.0.0.0", HOST, "Address to listen on.")  # noqa: S104  # a container listens on all
-    port: int = _setting(8000, integer(1, 65_535), "Port to listen on.")
-    workers: int = _setting(
+    host: str = setting("0.0.0.0", HOST, "Address to listen on.")  # noqa: S104  # a container listens on all
+    port: int = setting(8000, integer(1, 65_535), "Port to listen on.")
+    workers: int = setting(
         available_cpus, integer(1, 1024), "Worker processes.", shown="the CPU quota of the cgroup, rounded up"
     )
-    threads: int = _setting(4, integer(1, 1024), "Threads of a worker's pool.")
-    front: Literal["asgi", "wsgi"] = _setting(
+    threads: int = setting(4, integer(1, 1024), "Threads of a worker's pool.")
+    front: Literal["asgi", "wsgi"] = setting(
         "asgi",
         choice("asgi", "wsgi"),
         "Which front `brinery serve` starts: `asgi`, on an event loop, or `wsgi`, the Flask application on threads.",
     )
-    root_path: str = _setting(
+    root_path: str = setting(
         "",
         ROOT_PATH,
         "Path under which a proxy publishes us; documents, pages and links follow it. Requests may come with it or "
         "without it.",
     )
-    max_body_bytes: int = _setting(
+    max_body_bytes: int = setting(
         1_048_576, integer(1), "Most bytes of a request's body; a longer one is refused with 413."
     )
-    max_rows: int = _setting(10_000, integer(1), "Most rows of a batch; a longer one is refused with 413.")
-    unknown_fields: Literal["refuse", "ignore"] = _setting(
+    max_rows: int = setting(10_000, integer(1), "Most rows of a batch; a longer one is refused with 413.")
+    unknown_fields: Literal["refuse", "ignore"] = setting(
         "refuse", choice("refuse", "ignore"), "What happens to fields that the signature does not name."
     )
-    unknown_labels: Literal["refuse", "accept"] = _setting(
+    unknown_labels: Literal["refuse", "accept"] = setting(
         "refuse",
         choice("refuse", "accept"),
         "What happens to labels that were not seen in training; `accept` has an effect only where the fitted encoder "
         "itself takes unknown categories, and the schema says so.",
     )
-    version_mismatch: Literal["refuse", "warn"] = _setting(
+    version_mismatch: Literal["refuse", "warn"] = setting(
         "refuse",
         choice("refuse", "warn"),
         "What happens to a model that was pickled by another minor release of scikit-learn.",
     )
-    allowed_globals: tuple[str, ...] = _setting(
+    allowed_globals: tuple[str, ...] = setting(
         (),
         GLOBALS,
         "Classes and functions that the model may use beside those that are listed, exact names such as "
         "`package.module.Name` separated by commas. Loading the model may run them.",
     )
-    max_model_bytes: int = _setting(
+    max_model_bytes: int = setting(
         4 * 1024**3, integer(1), "Most bytes of the model, once it is decompressed; a larger one is not loaded."
     )
-    manifest: Literal["optional", "required", "signed"] = _setting(
+    manifest: Literal["optional", "required", "signed"] = setting(
         "optional",
         choice("optional", "required", "signed"),
         "Whether a bundle must be sealed: `optional` verifies a manifest where there is one, `required` wants one, "
         "`signed` wants one that a trusted key has signed.",
     )
-    trusted_keys: tuple[Path, ...] = _setting(
+    trusted_keys: tuple[Path, ...] = setting(
         (), PATHS, "Files with the Ed25519 public keys, in PEM, whose signatures under a manifest are trusted."
     )
-    protocols: tuple[str, ...] = _setting(
+    protocols: tuple[str, ...] = setting(
         PROTOCOLS,
         some_of(*PROTOCOLS),
         "Protocols of other servers that are spoken beside our own: the Open Inference Protocol v2, KServe v1, that of "
         "MLflow and SageMaker, Azure ML's and Vertex AI's.",
     )
-    grpc_port: int | None = _setting(
+    grpc_port: int | None = setting(
         None,
         OPTIONAL_PORT,
         "Port on which the Open Inference Protocol is spoken over gRPC, by all workers; empty: on none. Needs "
         "`brinery[grpc]`.",
     )
-    predictions: Literal["predict", "predict_proba"] = _setting(
+    predictions: Literal["predict", "predict_proba"] = setting(
         "predict",
         choice("predict", "predict_proba"),
         "What the protocols give that have one value for each row: the prediction, or the probabilities in the order "
         "of the labels where the model has them.",
     )
-    vertex_predict_route: str = _setting(
+    vertex_predict_route: str = setting(
         "", ROUTE, "Path on which Vertex AI asks for predictions, where it is spoken; empty: none."
     )
-    vertex_health_route: str = _setting(
+    vertex_health_route: str = setting(
         "", ROUTE, "Path on which Vertex AI asks whether we are ready, where it is spoken; empty: none."
     )
-    engine: Literal["auto", "pickle"] = _setting(
+    engine: Literal["auto", "pickle"] = setting(
         "auto", choice("auto", "pickle"), "How the model is evaluated; `pickle` uses no compiled engine."
     )
-    access_log: bool = _setting(True, BOOLEAN, "Write one log line per request.")
-    log_level: Literal["debug", "info", "warning", "error"] = _setting(
+    access_log: bool = setting(True, BOOLEAN, "Write one log line per request.")
+    log_level: Literal["debug", "info", "warning", "error"] = setting(
         "info", choice("debug", "info", "warning", "error"), "Least level of the log lines that are written."
     )
-    log_format: Literal["json", "console"] = _setting(
+    log_format: Literal["json", "console"] = setting(
         "json", choice("json", "console"), "Form of the log lines: `json` for machines, `console` for people."
     )
-    cors_origins: tuple[str, ...] = _setting(
+    cors_origins: tuple[str, ...] = setting(
         (), ORIGINS, "Origins whose pages may call us (CORS), separated by commas, or `*` for all."
     )
-    deadline: float = _setting(
+    deadline: float = setting(
         30.0,
         seconds(0.001),
         "Seconds that a request may take once it has come in; then it is answered with 504. A caller may shorten his "
         "own by the header `X-Request-Timeout`.",
     )
-    max_queue_requests: int = _setting(
+    max_queue_requests: int = setting(
         64,
         integer(0),
         "Most predictions of a worker that wait for a thread, beside those that are being made; more are refused with "
         "503.",
     )
-    max_queue_rows: int = _setting(
+    max_queue_rows: int = setting(
         10_000,
         integer(1),
         "Most rows of the predictions that wait; more are refused with 503. One prediction may always wait alone.",
     )
-    header_timeout: float = _setting(
+    header_timeout: float = setting(
         10.0,
         seconds(1),
         "Seconds for the whole head of a request, from the connection's start or from its first byte; then 408, and "
         "the connection is closed.",
     )
-    body_timeout: float = _setting(
+    body_timeout: float = setting(
         30.0, seconds(1), "Seconds for the whole body of a request, from the end of its head; then 408."
     )
-    idle_timeout: float = _setting(
+    idle_timeout: float = setting(
         75.0,
         seconds(1),
         "Seconds that a connection is kept between two requests; longer than the proxy before us keeps it.",
     )
-    write_timeout: float = _setting(
+    write_timeout: float = setting(
         30.0, seconds(1), "Seconds that a caller has to read a long answer; then the connection is broken off."
     )
-    max_connections: int = _setting(
+    max_connections: int = setting(
         10_000,
         integer(1),
         "Most connections of a worker, fewer where the limit of open files is lower; more are refused with 503.",
     )
-    max_header_bytes: int = _setting(
+    max_header_bytes: int = setting(
         65_536, integer(1_024), "Most bytes of all headers of a request; longer ones are refused with 431."
     )
-    max_buffered_bytes: int = _setting(
+    max_buffered_bytes: int = setting(
         268_435_456,
         integer(1),
         "Most bytes of requests that a worker holds while they still come in, or wait behind others of one connection, "
         "at least one of the largest size; whoever sends more is refused with 503.",
     )
-    graceful_timeout: float = _setting(
+    graceful_timeout: float = setting(
         25.0, seconds(0), "Seconds that requests in flight have to end when the server stops."
     )
-    drain_delay: float = _setting(
+    drain_delay: float = setting(
         0.0, seconds(0), "Seconds that we go on answering, not ready, before we stop listening."
     )
-    max_requests: int = _setting(
+    max_requests: int = setting(
         0, integer(0), "Requests after which a worker is replaced by a fresh one, against memory that grows; 0: never."
     )
-    max_requests_jitter: int = _setting(
+    max_requests_jitter: int = setting(
         0, integer(0), "Up to so many requests more, at random for each worker, so that not all are replaced at once."
     )
-    max_crashes: int = _setting(
+    max_crashes: int = setting(
         5,
         integer(1),
         "Crashes of workers within a minute after which the server is not ready, until they are fewer again.",
     )
-    trial_timeout: float = _setting(
+    trial_timeout: float = setting(
         120.0,
         seconds(1),
         "Seconds in which a model must have been loaded and tried, by a process of its own.",
     )
-    trial_memory: int = _setting(
+    trial_memory: int = setting(
         0, integer(0), "Bytes of memory that the process which tries a model may take; 0: what is free."
     )
-    auth: tuple[str, ...] = _setting(
+    auth: tuple[str, ...] = setting(
         (), some_of(*SCOPES), "What needs credentials: predictions, what tells about the model, the metrics."
     )
-    api_keys_file: Path | None = _setting(None, FILE, "File of API keys, hashed: a line `NAME sha256:HEX` for each.")
-    api_keys: str = _setting("", KEYS, "API keys, hashed, beside those of the file.")
-    jwt_jwks: str = _setting("", JWKS, "Public keys (a JWK set) by whose owner JSON Web Tokens must be signed.")
-    jwt_issuer: str = _setting("", FREE, "Issuer (`iss`) that a token must name.")
-    jwt_audience: str = _setting("", FREE, "Audience (`aud`) that a token must name.")
-    jwt_scopes: tuple[str, ...] = _setting(
+    api_keys_file: Path | None = setting(None, FILE, "File of API keys, hashed: a line `NAME sha256:HEX` for each.")
+    api_keys: str = setting("", KEYS, "API keys, hashed, beside those of the file.")
+    jwt_jwks: str = setting("", JWKS, "Public keys (a JWK set) by whose owner JSON Web Tokens must be signed.")
+    jwt_issuer: str = setting("", FREE, "Issuer (`iss`) that a token must name.")
+    jwt_audience: str = setting("", FREE, "Audience (`aud`) that a token must name.")
+    jwt_scopes: tuple[str, ...] = setting(
         ("predict",), some_of(*SCOPES), "What a token is good for that names no scope of ours, such as `brinery:info`."
     )
-    rate_limit: Rate | None = _setting(
+    rate_limit: Rate | None = setting(
         None, RATE, "Requests that each API key, or each subject of tokens, may send; more are refused with 429."
     )
-    tls_certificate: Path | None = _setting(
+    tls_certificate: Path | None = setting(
         None, FILE, "File of the certificate, and those that lead to its root, by which we speak TLS."
     )
-    tls_key: Path | None = _setting(None, FILE, "File of the certificate's private key, without a passphrase.")
-    tls_client_ca: Path | None = _setting(
+    tls_key: Path | None = setting(None, FILE, "File of the certificate's private key, without a passphrase.")
+    tls_client_ca: Path | None = setting(
         None, FILE, "File of the certificates of those who sign our clients' own; then only such clients may connect."
     )
 
@@ -328,7 +313,7 @@ def given_in(environ: Mapping[str, str], *, artifacts: Path = ARTIFACTS) -> dict
     known = {option.variable: option for option in options()}
     given = given_by_platforms(environ, artifacts)
     for variable in sorted(environ):
-        if not variable.startswith(PREFIX) or _is_service_link(variable, environ[variable]):
+        if not variable.startswith(PREFIX) or is_service_link(variable, environ[variable]):
             continue
         if variable not in known:
             msg = f"{variable} is not a setting; `brinery settings` lists them all."
@@ -337,61 +322,6 @@ def given_in(environ: Mapping[str, str], *, artifacts: Path = ARTIFACTS) -> dict
     return given
 
 
-def _is_service_link(variable: str, value: str) -> bool:
-    """Tell whether Kubernetes made this variable; two can be ours or its own, as `tcp://10.0.0.1:8000`."""
-    if variable in (f"{PREFIX}PORT", f"{PREFIX}GRPC_PORT"):
-        return value.startswith(("tcp://", "udp://"))
-    return SERVICE_LINK.fullmatch(variable) is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One field of `Settings` as the console and the documentation see it."""
-
-    name: str
-    parser: Parser[Any]
-    sentence: str
-    default: str
-
-    @property
-    def variable(self) -> str:
-        """Name of the environment variable."""
-        return PREFIX + self.name.upper()
-
-    @property
-    def flag(self) -> str:
-        """Name of the option of `brinery serve`."""
-        return "--" + self.name.replace("_", "-")
-
-    def parse(self, text: str, *, source: str) -> object:
-        """Read the value from `text`; raise `SettingError` that names `source`, the text and what was expected."""
-        try:
-            return self.parser.read(text.strip())
-        except (ValueError, KeyError):
-            got = "not shown here" if self.parser.secret else repr(self.parser.shown(text))
-            msg = f"{source} is {got}; expected {self.parser.expects}."
-            raise SettingError(msg) from None
-
-
 def options() -> list[Option]:
     """Give every setting in the order of the reference page."""
-    return [
-        Option(
-            name=field.name,
-            parser=field.metadata["parser"],
-            sentence=field.metadata["sentence"],
-            default=field.metadata["shown"] or as_text(field.default),
-        )
-        for field in dataclasses.fields(Settings)
-    ]
-
-
-def as_text(value: object) -> str:
-    """Write a setting's value as its parser reads it."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
+    return options_of(Settings)

@@ -20,8 +20,8 @@ from server.errors import BundleError, StartError, one_line
 from server.launch import trial
 from server.memory import settle
 from server.metric_files import MetricFiles
+from server.options import PREFIX
 from server.scoreboard import Record, Reload
-from server.settings import PREFIX
 from server.sources.fetching import Fetch, begin
 from server.status_file import Status, StatusFile
 from server.worker import STUCK

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from server.errors import SettingError, one_line
-from server.settings import PREFIX, Settings
+from server.options import PREFIX
+from server.settings import Settings
 
 HANDSHAKE: Final = 10.0  # seconds for a client to begin
 GOODBYE: Final = 2.0  # seconds for a client to end, when we do

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import orjson
 
 from server.errors import SettingError, Unauthenticated, one_line
-from server.settings import PREFIX, SCOPES, Settings
+from server.options import PREFIX
+from server.settings import SCOPES, Settings
 
 if TYPE_CHECKING:
     from jwt import PyJWK

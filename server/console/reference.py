@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
+from server.options import as_text
 from server.platforms import Given
-from server.settings import Settings, as_text, options
+from server.settings import Settings, options
 
 PAGE_TOP = """# Configuration
 

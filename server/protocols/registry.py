@@ -7,6 +7,7 @@ from typing import Final
 from server.errors import SettingError
 from server.model import Model
 from server.openapi import Part
+from server.options import PREFIX
 from server.protocols.azureml import AZUREML
 from server.protocols.kserve import KSERVE
 from server.protocols.mlflow import MLFLOW
@@ -14,7 +15,7 @@ from server.protocols.oip import OIP
 from server.protocols.protocol import Context, Protocol
 from server.protocols.vertex import VERTEX
 from server.routing import Route
-from server.settings import PREFIX, Settings
+from server.settings import Settings
 
 PROTOCOLS: Final[Mapping[str, Protocol]] = {
     "oip": OIP,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from server.errors import FetchError
-from server.settings import PREFIX
+from server.options import PREFIX
 from server.urls import Url
 
 NEW: Final = 60  # seconds in which whoever made a folder has surely locked it

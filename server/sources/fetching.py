@@ -22,7 +22,8 @@ from server.bundle import Files, bounds_of, read_files
 from server.errors import BundleError, FetchError, raise_gathered
 from server.manifest import trust_of, verify
 from server.memory import free_memory
-from server.settings import PREFIX, Settings
+from server.options import PREFIX
+from server.settings import Settings
 from server.sources.archives import is_archive, unpack
 from server.sources.attempts import attempted
 from server.sources.cache import Cache

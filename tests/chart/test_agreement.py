@@ -5,7 +5,8 @@ import re
 import pytest
 import yaml
 
-from server.settings import PREFIX, Settings, options
+from server.options import PREFIX
+from server.settings import Settings, options
 from server.urls import SCHEMES
 from tests.chart.cases import CASES, EGRESS
 from tests.chart.rendering import CHART, ROOT, render

@@ -13,7 +13,8 @@ from server import problems
 from server.__main__ import main
 from server.app import create_app
 from server.errors import BrineryError, PredictionError
-from server.settings import Option, Settings, options
+from server.options import Option
+from server.settings import Settings, options
 from server.telemetry import EVENTS, METRICS, Metric
 from tests.docs.documentation import DOCS, ROOT, anchors_of, section_of, whole_reference
 

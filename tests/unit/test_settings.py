@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.errors import SettingError
+from server.options import Option, as_text
 from server.rates import Rate
-from server.settings import Option, Settings, as_text, options
+from server.settings import Settings, options
 from server.urls import Url
 
 OPTIONS = {option.name: option for option in options()}
