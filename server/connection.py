@@ -284,7 +284,9 @@ class Connection(asyncio.Protocol):
             self._respond(self._front.refuse(malformed()), asked)
             return
         body: bytes | BrineryError = b""
-        if asked.size > self._front.max_body_bytes:
+        if asked.refusal is not None:
+            body = asked.refusal
+        elif asked.size > self._front.max_body_bytes:
             body = too_large(self._front.max_body_bytes)
         elif asked.method not in BODILESS:
             body = bytes(asked.body)

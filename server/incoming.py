@@ -11,7 +11,15 @@ from urllib.parse import unquote
 
 import httptools
 
-from server.errors import BrineryError, HeadersTooLarge, MalformedRequest, Overloaded, RequestError, TargetTooLong
+from server.errors import (
+    BodyTooLarge,
+    BrineryError,
+    HeadersTooLarge,
+    MalformedRequest,
+    Overloaded,
+    RequestError,
+    TargetTooLong,
+)
 from server.exchange import READ_ON_FACTOR, too_large
 
 # Gunicorn's own limits for the other front.
@@ -25,9 +33,23 @@ VERSIONS: Final = ("1.0", "1.1")
 
 
 class Incoming:
-    """A request as it comes in: its head, and of its body what is within the limit."""
+    """A request as it comes in: its head, and of its body what is within the limit.
 
-    __slots__ = ("arrived", "body", "header_count", "headers", "keep_alive", "method", "size", "target", "version")
+    `refusal` says why no more of the body is read.
+    """
+
+    __slots__ = (
+        "arrived",
+        "body",
+        "header_count",
+        "headers",
+        "keep_alive",
+        "method",
+        "refusal",
+        "size",
+        "target",
+        "version",
+    )
 
     def __init__(self) -> None:
         self.arrived = 0.0  # when it was complete, by `time.perf_counter`
@@ -38,6 +60,7 @@ class Incoming:
         self.body: bytes | bytearray = b""
         self.size = 0  # of the body, also of what was not kept
         self.version, self.keep_alive = "", False
+        self.refusal: BrineryError | None = None
 
 
 Arrived: TypeAlias = Incoming | BrineryError
@@ -53,7 +76,7 @@ class Buffered:
 
 
 class Reader:
-    """Reads the requests of one connection; an error is the last that it gives.
+    """Reads the requests of one connection; an error, or a request with a refusal, is the last that it gives.
 
     `limit` is that of a body, `head_limit` of all that comes before a head has ended, and of what frames a body, beside
     its size. `buffered` counts what is held, also by other readers. `partial` is the request that is being read,
@@ -135,7 +158,13 @@ class Reader:
         return arrived
 
     def _end(self, error: BrineryError) -> None:
-        self._arrived.append(error)
+        """Read no more; whose body is too large has a route, and so the answer that this one gives."""
+        incoming = self.partial
+        if isinstance(error, BodyTooLarge) and incoming is not None:
+            incoming.refusal, incoming.body, incoming.arrived = error, b"", time.perf_counter()
+            self._arrived.append(incoming)
+        else:
+            self._arrived.append(error)
         self.partial, self.ended, self.rest = None, True, b""
 
     def _check_framing(self, before: int) -> None:

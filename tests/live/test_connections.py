@@ -113,6 +113,18 @@ def test_a_body_that_is_too_large_is_answered(crime: Server) -> None:
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
+def test_a_body_that_is_too_large_is_refused_in_the_form_of_its_protocol(crime: Server) -> None:
+    """A client of another protocol who asks for leave to send too much, as curl does, can read why he is refused."""
+    sent = posted(b"", "Content-Length: 2000000", "Expect: 100-continue").replace(b"/api/predict", b"/invocations")
+    with Wire(crime) as wire:
+        wire.send(sent)
+        status, _, body = wire.answer()
+        if status == 100:
+            wire.send(b" " * 2_000_000)
+            status, _, body = wire.answer()
+        assert (status, json.loads(body)["error_code"]) == (413, "BAD_REQUEST")
+
+
 def test_old_http(crime: Server) -> None:
     """A request of HTTP/1.0 is answered, and its connection closed."""
     with socket.create_connection((crime.host, crime.port), timeout=PATIENCE) as connection:

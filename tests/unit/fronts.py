@@ -10,6 +10,7 @@ from server.application import Application, Common
 from server.exchange import Exchange, Request, Response
 from server.front import Front
 from server.guard import Guard
+from server.problems import type_of
 from server.routing import Route
 from server.scoreboard import Record
 from server.telemetry import MODEL_INFO, Telemetry
@@ -37,7 +38,7 @@ class Gate:
 def fake_front(
     *, serial: bool = False, gate: Callable[[], None] = lambda: None, guard: Guard | None = None, **given: Any
 ) -> Front:
-    """Make a front with four routes, behind a guard if one is given: each says which thread answered, and its body.
+    """Make a front with five routes, behind a guard if one is given: each says which thread answered, and its body.
 
     `POST /predict` goes through the gate last; `GET /slow` is one that blocks, `GET /live` one that does not, and `/`
     is the root.
@@ -61,6 +62,7 @@ def fake_front(
             Route("/live", {"GET": answer}),
             Route("/slow", {"GET": answer}, blocking=True),
             Route("/predict", {"POST": predict}),
+            Route("/own", {"POST": answer}, envelope=as_own),
         ]
     }
     if guard is not None:
@@ -69,6 +71,11 @@ def fake_front(
     telemetry = Telemetry()
     exchange = Exchange(made, model.identity, telemetry, log)
     return Front(Application(made, model, exchange, routes, Common(telemetry), log))
+
+
+def as_own(error: Exception, _: str) -> Response:
+    """Write an error in a form that no problem has."""
+    return Response(type_of(error).status, b"own", "text/plain")
 
 
 def metrics_of(front: Front) -> str:

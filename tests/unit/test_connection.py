@@ -299,6 +299,21 @@ def test_what_just_fits(wire: Wire, sent: bytes) -> None:
     assert {answer.status for answer in wire.answers(sent.count(b"HTTP/"))} == {200}
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(posted(b"x" * (LIMIT + 1)), id="too much"),
+        pytest.param(REFUSED["far too much"][0], id="far too much"),
+        pytest.param(REFUSED["leave for too much"][0], id="leave for too much"),
+    ],
+)
+def test_a_body_that_is_too_large_is_refused_by_its_route(wire: Wire, sent: bytes) -> None:
+    """A route that writes errors in its own form does so also for a body that nobody reads to its end."""
+    wire.send(sent.replace(b"/predict", b"/own"))
+    (answer,) = wire.answers(1)
+    assert (answer.status, answer.body) == (413, b"own")
+
+
 @pytest.mark.parametrize("size", [LIMIT + 1, LIMIT * READ_ON_FACTOR])
 def test_a_body_that_is_too_large_is_read_on(wire: Wire, size: int) -> None:
     """A body that is not far too large is read to its end, and the connection is kept."""
