@@ -68,13 +68,20 @@ class CsvReader:
             raise MalformedBody(msg)
         if header is None:
             header = any(cell in self._readers for cell in first)
+            if not header and {_folded(cell) for cell in first} <= set(map(_folded, self._readers)):
+                msg = (
+                    f"Line {line} has names of parameters, but for case or spaces; write them as they are, or say "
+                    "`header=absent` in the media type if it is a row."
+                )
+                raise MalformedBody(msg)
         if header:
             return _names(line, first), [cells for _, cells in itertools.islice(lines, most + 1)]
         if len(first) != len(self._readers):
             listing = ", ".join(cut(name) for name in itertools.islice(self._readers, LISTED_NAMES))
             more = ", ..." if len(self._readers) > LISTED_NAMES else ""
+            cells = f"{len(first)} cells" if len(first) > 1 else "1 cell (are they separated by commas?)"
             msg = (
-                f"Line {line} has {len(first)} cells and none of the parameters' names; expected names, or "
+                f"Line {line} has {cells} and none of the parameters' names; expected names, or "
                 f"{len(self._readers)} cells in the order {listing}{more}."
             )
             raise MalformedBody(msg)
@@ -116,6 +123,10 @@ def _without_nul(source: Iterable[str]) -> Iterator[str]:
             msg = f"Line {number} holds a NUL; send text in UTF-8."
             raise MalformedBody(msg)
         yield line
+
+
+def _folded(name: str) -> str:
+    return name.strip().casefold()
 
 
 def _names(line: int, cells: Sequence[str]) -> Sequence[str]:

@@ -48,6 +48,21 @@ def test_texts(source: str, header: bool | None) -> None:
     assert read(source, header=header) == {"c": ["red", "green"], "n": [1, 2.5]}
 
 
+@pytest.mark.parametrize("line", ["C,N", " c , n ", "N ,C"])
+def test_names_in_another_case_are_no_row(line: str) -> None:
+    """A line of names that are not written as the parameters' is neither taken for a row nor for names."""
+    with pytest.raises(MalformedBody, match=r"^Line 1 has names of parameters, but for case or spaces"):
+        read(f"{line}\nred,1\n")
+    assert read("T\n", text("t"), header=False) == {"t": ["T"]}
+
+
+@pytest.mark.parametrize("line", ["c;n", "red;1", "red\t1"])
+def test_cells_that_nothing_separates(line: str) -> None:
+    """A line of one cell, where several are expected, is asked about its commas."""
+    with pytest.raises(MalformedBody, match=r"^Line 1 has 1 cell \(are they separated by commas\?\)"):
+        read(f"{line}\n")
+
+
 def test_names_that_are_values() -> None:
     """Who says that there is no line of names may send one as a row."""
     assert read("t\nt\n", text("t")) == {"t": ["t"]}
