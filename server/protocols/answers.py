@@ -1,5 +1,6 @@
 """Answers of one value for each row, as KServe v1, MLflow, Vertex AI and Azure ML give them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from server.predictor import Batch, Outcome
 
 METHODS: Final = ("predict", "predict_proba")
 METHOD: Final = "predict_method"
+MEMBERS: Final = ("parameters", "params")  # where a request may ask for it: clients of one dialect know another's
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,15 @@ class Question(Asked):
     def of(cls, batch: Batch, method: str) -> "Question":
         """Ask a method about rows."""
         return cls(batch, method == "predict", method)
+
+
+def method_asked(document: Mapping[str, object], default: str, outputs: Outputs) -> str:
+    """Give which of the estimator's methods a body asks for in any of the `MEMBERS`; raise as `method_of` does."""
+    asked = {method_of(document.get(member), "", outputs, member) for member in MEMBERS} - {""}
+    if len(asked) > 1:
+        msg = f"`{METHOD}` must be the same in `{MEMBERS[0]}` and `{MEMBERS[1]}`; send one of them."
+        raise WrongForm(msg)
+    return asked.pop() if asked else default
 
 
 def method_of(parameters: object, default: str, outputs: Outputs, member: str) -> str:

@@ -14,9 +14,9 @@ from server.errors import WrongForm
 from server.exchange import Request, Response
 from server.model import Model
 from server.openapi import Part, ref
-from server.protocols.answers import Question, method_of, values
+from server.protocols.answers import Question, method_asked, values
 from server.protocols.envelopes import error_response, sentence
-from server.protocols.forms import PREDICTIONS, ROWS, SPLIT, frame_schemas, parameters_schema
+from server.protocols.forms import PREDICTIONS, ROWS, SPLIT, frame_schemas, parameters_schemas
 from server.protocols.frames import FrameReader
 from server.protocols.protocol import REFUSALS, Context, Protocol, body_of, check_json, operation
 from server.routing import Route
@@ -43,7 +43,7 @@ def routes(context: Context) -> Sequence[Route]:
         if not isinstance(value, dict) or ("input_data" in value) == ("data" in value):
             msg = "The body must be an object with the rows as its member `input_data`, or `data`."
             raise WrongForm(msg)
-        method = method_of(value.get("params"), settings.predictions, model.outputs, "params")
+        method = method_asked(value, settings.predictions, model.outputs)
         member = "data" if "data" in value else "input_data"
         rows = value[member]
         batch = reader.split(rows, member) if reader.is_split(rows) else reader.read(rows, member)
@@ -64,7 +64,7 @@ def part(model: Model, settings: Settings) -> Part:
     rows = {"anyOf": [ref(ROWS), ref(SPLIT)]}
     asked: Schema = {
         "type": "object",
-        "properties": {**dict.fromkeys(MEMBERS, rows), "params": parameters_schema(model.outputs)},
+        "properties": {**dict.fromkeys(MEMBERS, rows), **parameters_schemas(model.outputs)},
         "oneOf": [{"required": [member]} for member in MEMBERS],
     }
     body = body_of(asked, example)

@@ -7,7 +7,7 @@ from server.model import Model
 from server.openapi import ref
 from server.outputs import Form, Output, Outputs
 from server.parameter import MAX_SAFE_INTEGER, Parameter
-from server.protocols.answers import METHOD, METHODS
+from server.protocols.answers import MEMBERS, METHOD, METHODS
 from server.protocols.rows import codes_of
 from server.schemas import Schema, input_schema, label_schema, object_schema, parameter_schema
 from server.settings import Settings
@@ -65,10 +65,10 @@ def frame_schemas(model: Model, settings: Settings) -> Mapping[str, Schema]:
     return {**row_schemas(model, settings), SPLIT: {**split, "additionalProperties": False}}
 
 
-def parameters_schema(outputs: Outputs) -> Schema:
-    """Write the schema of what a request may choose."""
+def parameters_schemas(outputs: Outputs) -> Mapping[str, Schema]:
+    """Write the schema of what a request may choose, for each member that says it."""
     methods = METHODS if outputs.form is Form.PROBABILITIES else METHODS[:1]
-    return {"type": ["object", "null"], "properties": {METHOD: {"enum": list(methods)}}}
+    return {member: {"type": ["object", "null"], "properties": {METHOD: {"enum": list(methods)}}} for member in MEMBERS}
 
 
 def value_schema(parameter: Parameter) -> Schema:

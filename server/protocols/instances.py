@@ -9,9 +9,9 @@ from server.errors import WrongForm
 from server.exchange import Endpoint, Request, Response
 from server.model import Model
 from server.openapi import ref
-from server.protocols.answers import Question, method_of, values
+from server.protocols.answers import Question, method_asked, values
 from server.protocols.envelopes import as_error
-from server.protocols.forms import PREDICTIONS, ROWS, parameters_schema
+from server.protocols.forms import PREDICTIONS, ROWS, parameters_schemas
 from server.protocols.protocol import REFUSALS, Context, body_of, check_json, operation
 from server.protocols.rows import RowReader
 from server.routing import Route
@@ -27,7 +27,7 @@ def predict_endpoint(context: Context, reader: RowReader) -> Endpoint:
         if not isinstance(value, dict) or "instances" not in value:
             msg = "The body must be an object with the member `instances`, the rows."
             raise WrongForm(msg)
-        method = method_of(value.get("parameters"), settings.predictions, model.outputs, "parameters")
+        method = method_asked(value, settings.predictions, model.outputs)
         return Question.of(reader.read(value["instances"], "instances"), method)
 
     def predict(request: Request) -> Response:
@@ -46,7 +46,7 @@ def predict_route(rule: str, predict: Endpoint, reader: RowReader) -> Route:
 def predict_operation(name: str, tag: str, model: Model, **more: object) -> dict[str, Any]:
     """Write the operation; `more` is put in. Its schemas are `Error` and `forms.row_schemas`."""
     asked = object_schema({"instances": ref(ROWS)})
-    asked["properties"]["parameters"] = parameters_schema(model.outputs)
+    asked["properties"] |= parameters_schemas(model.outputs)
     body = body_of(asked, {"instances": [model.signature.example()]})
     answer = object_schema({"predictions": ref(PREDICTIONS)})
     return operation(name, "Predict", tag, answer, error="Error", statuses=REFUSALS, requestBody=body, **more)

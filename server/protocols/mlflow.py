@@ -23,9 +23,9 @@ from server.negotiation import CSV, JSON, BodyForm, check_accepts, form_of_body,
 from server.openapi import Part, answer_headers, ref
 from server.outputs import Outputs
 from server.parameter import Scalar
-from server.protocols.answers import Question, method_of, values
+from server.protocols.answers import Question, method_asked, values
 from server.protocols.envelopes import error_response, sentence, status_of
-from server.protocols.forms import PREDICTIONS, ROWS, SPLIT, frame_schemas, parameters_schema
+from server.protocols.forms import PREDICTIONS, ROWS, SPLIT, frame_schemas, parameters_schemas
 from server.protocols.frames import FORMS, FrameReader, decode_frames
 from server.protocols.protocol import REFUSALS, Context, Protocol, body_of, operation
 from server.routing import Route, Rows
@@ -90,13 +90,13 @@ def routes(context: Context) -> Sequence[Route]:
 
     def parse(body: bytes) -> Question:
         document = decode_frames(body)
-        params = document.get("params") if isinstance(document, dict) else None
-        method = method_of(params, settings.predictions, model.outputs, "params")
+        asked = document if isinstance(document, dict) else {}
+        method = method_asked(asked, settings.predictions, model.outputs)
         return Question.of(reader.read_body(document), method)
 
     def parse_csv(body: bytes, header: bool | None) -> Question:
         columns, count = tables.columns(body, header=header, most=flow.predictor.max_rows)
-        method = method_of(None, settings.predictions, model.outputs, "params")
+        method = method_asked({}, settings.predictions, model.outputs)
         return Question.of(flow.predictor.batch_of_columns(columns, count), method)
 
     def invoke(request: Request) -> Response:
@@ -183,7 +183,7 @@ def _body_schema(outputs: Outputs, settings: Settings) -> Schema:
     }
     return {
         "type": "object",
-        "properties": {**forms, "params": parameters_schema(outputs)},
+        "properties": {**forms, **parameters_schemas(outputs)},
         "oneOf": [{"required": [form]} for form in FORMS],
     }
 

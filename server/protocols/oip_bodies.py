@@ -19,6 +19,7 @@ from server.negotiation import JSON, check_json_body
 from server.parameter import EXACT_BELOW
 from server.predictor import Outcome
 from server.protocols import raw
+from server.protocols.answers import METHOD, METHODS
 from server.protocols.tensors import Inference, Tensor, Tensors
 from server.routing import Rows
 
@@ -84,7 +85,10 @@ class Bodies:
         tail.check_end()
         wanted = []
         binary = {}
-        everything = _member(_parameters(request), "binary_data_output", bool, False)
+        parameters = _parameters(request)
+        if parameters.get(METHOD, METHODS[0]) not in METHODS:
+            _refuse(f"`parameters.{METHOD}` is neither `predict` nor `predict_proba`; ask for outputs by `outputs`.")
+        everything = _member(parameters, "binary_data_output", bool, False)
         for at, output in enumerate(_member(request, "outputs", list, [])):
             name = _member(output, "name", str, what=f"`outputs`, {at}: ")
             parameters = _parameters(output, f"`outputs`, {at}: ")

@@ -336,6 +336,7 @@ BAD: dict[str, Any] = {
     "null": {"inputs": crime_inputs(month={"data": [None]})},
     "no base64": {"inputs": crime_inputs(force={"parameters": {"content_type": "base64"}})},
     "bytes in JSON": {"inputs": crime_inputs(month={"parameters": {"binary_data_size": 8}})},
+    "no method": {"inputs": crime_inputs(), "parameters": {"predict_method": "transform"}},
     "parameters no object": {"inputs": crime_inputs(month={"parameters": 1})},
 }
 

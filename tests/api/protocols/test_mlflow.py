@@ -82,9 +82,10 @@ def test_any_estimator_answers(name: str) -> None:
     assert ask(client, {"dataframe_split": split(rows)}) == predictions_of(client, rows)
 
 
-def test_params_choose_the_method(crime: Client) -> None:
+@pytest.mark.parametrize("member", ["params", "parameters"])
+def test_params_choose_the_method(crime: Client, member: str) -> None:
     """A request may ask for the probabilities, in the order of the labels."""
-    body = {"dataframe_split": split(ROWS), "params": {"predict_method": "predict_proba"}}
+    body = {"dataframe_split": split(ROWS), member: {"predict_method": "predict_proba"}}
     assert ask(crime, body) == probabilities_of(crime, ROWS)
 
 

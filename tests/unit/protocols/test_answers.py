@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from server.errors import WrongForm
 from server.outputs import Form, Output, Outputs
 from server.predictor import Batch, Predictor
-from server.protocols.answers import METHODS, Question, method_of, values
+from server.protocols.answers import MEMBERS, METHODS, Question, method_asked, method_of, values
 from server.protocols.forms import row_schemas
 from tests.models import ARRAY, FRAME, estimators, real_model, settings
 
@@ -50,6 +50,29 @@ def test_another_method_is_refused(parameters: object, outputs: Outputs) -> None
     """A method that the model does not have is refused by the member's name."""
     with pytest.raises(WrongForm, match="`params"):
         method_of(parameters, "predict", outputs, "params")
+
+
+@pytest.mark.parametrize(
+    ("document", "method"),
+    [
+        pytest.param({}, "predict_proba", id="the operator's"),
+        pytest.param({"params": None, "parameters": {}}, "predict_proba", id="nothing"),
+        pytest.param({"params": {"predict_method": "predict"}}, "predict", id="params"),
+        pytest.param({"parameters": {"predict_method": "predict"}}, "predict", id="parameters"),
+        pytest.param({each: {"predict_method": "predict"} for each in MEMBERS}, "predict", id="both"),
+    ],
+)
+def test_either_member_asks(document: dict[str, object], method: str) -> None:
+    """A body may ask for a method in the member of any dialect."""
+    assert method_asked(document, "predict_proba", BOTH) == method
+    assert method_asked(document, "predict_proba", NUMBERS) == "predict"
+
+
+def test_members_that_ask_for_different_methods() -> None:
+    """A body that asks for two methods is refused."""
+    document = {"parameters": {"predict_method": "predict"}, "params": {"predict_method": "predict_proba"}}
+    with pytest.raises(WrongForm, match="must be the same"):
+        method_asked(document, "predict", BOTH)
 
 
 def test_probabilities_alone_need_no_prediction() -> None:
