@@ -23,6 +23,8 @@ def sentence(error: Exception) -> str:
     text = ""
     for told, each in enumerate(error.errors):
         more = f"{each.pointer}: {each.detail} " if each.pointer else f"{each.detail} "
+        if each.did_you_mean is not None:
+            more += f"Did you mean {each.did_you_mean}? "
         if len(text) + len(more) > MAX_SENTENCES:
             return text + _more(error.count - told)
         text += more

@@ -70,6 +70,12 @@ def test_all_fields_are_told(error: InvalidInput, text: str) -> None:
     assert sentence(error) == text
 
 
+def test_what_was_meant_is_asked() -> None:
+    """The likeliest label, which is ours, follows what is wrong."""
+    error = InvalidInput([FieldError("/0/c", "not_allowed", "It is wrong.", did_you_mean="red")], 1)
+    assert sentence(error) == "/0/c: It is wrong. Did you mean red?"
+
+
 def test_sentences_are_bounded() -> None:
     """However much is wrong, the text stays short, and no error is lost from the count."""
     text = sentence(errors(*(f"/{at}/x" for at in range(20)), count=500, detail="x" * 400 + "."))
