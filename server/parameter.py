@@ -37,6 +37,10 @@ Encoder: TypeAlias = Callable[[object], "Code | Absent"]
 Suggest: TypeAlias = Callable[[object, Sequence[object]], str | None]
 
 
+class NoCode(float):
+    """A number that was to be a label's code, and is that of none."""
+
+
 class Kind(StrEnum):
     """What a parameter takes, as the lookup says it."""
 
@@ -279,6 +283,8 @@ def json_type(value: object) -> str:
             return "null"
         case bool():
             return "true or false"
+        case NoCode():
+            return "a number that is no label's code"
         case int() | float():
             return "a number"
         case str():

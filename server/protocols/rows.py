@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 from server.errors import WrongForm
 from server.exchange import RequestHeaders
-from server.parameter import Code, Kind, Label, Parameter, cut, json_type
+from server.parameter import Code, Kind, Label, NoCode, Parameter, cut, json_type
 from server.predictor import Batch, Predictor
 from server.routing import Rows, objects_in
 from server.signature import Signature
@@ -142,7 +142,7 @@ def translator(parameter: Parameter) -> Translate | None:
 
     def translate(value: object) -> object:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return table.get(value, value)
+            return table[value] if value in table else NoCode(value)
         return value
 
     return translate
