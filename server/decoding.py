@@ -34,7 +34,7 @@ def read(body: bytes) -> object:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         if not body.strip(b" \t\r\n"):
-            _refuse("The body is empty; send a JSON object, or an array of them.")
+            _refuse("The body is empty; send the rows as JSON.")
         _refuse(f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.")
 
 

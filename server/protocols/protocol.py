@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from server.admission import Readiness
-from server.errors import ModelNotFound
+from server.errors import ModelNotFound, RouteNotFound
 from server.exchange import Request
 from server.flow import Flow
 from server.model import Identity, Model
@@ -41,7 +41,12 @@ class Protocol:
 
 
 def check_model(identity: Identity, name: str, version: str = "") -> None:
-    """See that a model is the one that is served, and so is its version, if there is one; raise `ModelNotFound`."""
+    """See that a model is the one that is served, and so is its version, if there is one; raise `ModelNotFound`.
+
+    Raises `RouteNotFound` for what would be a route below the one or the other: a placeholder may hold slashes.
+    """
+    if name.startswith((f"{identity.name}/", f"{identity.name}:")) or version.startswith(f"{identity.version_text}/"):
+        raise RouteNotFound("The model has no such route; /api/docs lists them all.")
     if name != identity.name:
         raise ModelNotFound(f"There is no such model; the one that is served here is {identity.name}.")
     if version not in ("", identity.version_text):

@@ -103,13 +103,19 @@ def test_a_server_that_stops_is_not_ready() -> None:
         ("POST", "/v1/models/other:predict"),
         ("POST", "/v1/models/other:explain"),
         ("POST", "/v1/models/Crime:predict"),
-        ("POST", "/v1/models/crime/versions/1:predict"),
     ],
 )
 def test_other_models_are_unknown(crime: Client, method: str, path: str) -> None:
     """Any other name is 404, and the refusal names the model that is there."""
     response = crime.open(path, method=method, json={"instances": ROWS} if method == "POST" else None)
     assert refused(response, 404) == {"error": "There is no such model; the one that is served here is crime."}
+
+
+@pytest.mark.parametrize("path", ["crime/stats", "crime/versions/1", "crime:other"])
+def test_what_is_below_the_model_is_no_model(crime: Client, path: str) -> None:
+    """A route that there is not below the model is told as one."""
+    said = refused(crime.get(f"/v1/models/{path}"), 404)
+    assert said == {"error": "The model has no such route; /api/docs lists them all."}
 
 
 def test_there_is_no_explainer(crime: Client) -> None:
@@ -136,7 +142,7 @@ def test_there_is_no_explainer(crime: Client) -> None:
         pytest.param('{"instances": [[1e400, 0, 0]]}', 400, "The body is not JSON", id="a huge number"),
         pytest.param('{"instances": [[1e300, 0, 0]]}', 400, "/0/month: month must be", id="a large number"),
         pytest.param('{"instances": [[6, "secret", 0]]}', 400, "/0/force: force must be one of its", id="no label"),
-        pytest.param('{"instances": [[6, 0, 99]]}', 400, "/0/crime: crime must be one of its", id="no code"),
+        pytest.param('{"instances": [[6, 0, 99]]}', 400, "labels; got a number that is no label's code", id="no code"),
         pytest.param('{"instances": [[1,1,1]], "parameters": 3}', 400, "`parameters` must be", id="parameters"),
         pytest.param('{"instances": [' + ",".join(["[1,1,1]"] * 10_001) + "]}", 413, "rows", id="too many rows"),
     ],
