@@ -224,6 +224,7 @@ def _flat(data: list[Any], shape: Sequence[Any], what: str) -> list[Any]:
     """Give the elements of data that may be nested as the shape says."""
     if list not in map(type, data):
         return data
+    raw.count_of(shape, what[:-2])
     if len(shape) != 2 or any(type(row) is not list or len(row) != shape[1] for row in data):
         _refuse(f"{what}`data` must be nested as `shape` says, or not at all.")
     return list(itertools.chain.from_iterable(data))

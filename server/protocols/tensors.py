@@ -113,7 +113,7 @@ class Tensors:
         if not tensors:
             _refuse("`inputs` is empty; give a tensor for each parameter, or one matrix.")
         for at, tensor in enumerate(tensors):
-            _check(tensor, f"`inputs`, {at}")
+            _check(tensor, f"`inputs`, {at}" + (f", {cut(tensor.name)}" if tensor.name in self._columns else ""))
         rows = tensors[0].shape[0]
         self._predictor.check_count(rows)
         given = self._matrix(tensors[0]) if self._is_matrix(tensors) else self._by_name(tensors, rows)
@@ -175,6 +175,9 @@ class Tensors:
             if tensor.name not in self._columns:
                 if self._ignore_unknown:
                     continue
+                if len(tensors) == 1 and len(tensor.shape) == 2:
+                    width, got = len(self._columns), tensor.shape[1]
+                    _refuse(f"`inputs`, {at}: a matrix of all inputs has {width} columns; this one has {got}.")
                 names = listing(list(self._columns))
                 _refuse(f"`inputs`, {at}: there is no such input; the inputs are {names}, or one matrix of all.")
             if tensor.name in given:

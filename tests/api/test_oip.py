@@ -322,6 +322,7 @@ BAD: dict[str, Any] = {
     "data no array": {"inputs": crime_inputs(month={"data": 1})},
     "no data": {"inputs": crime_inputs(month={"data": None})},
     "ragged": {"inputs": [{"name": "x", "datatype": "FP64", "shape": [2, 3], "data": [[1, 2, 3], [1, 2]]}]},
+    "three dimensions": {"inputs": [{"name": "x", "datatype": "FP64", "shape": [1, 1, 3], "data": [[[1, 2, 3]]]}]},
     "half nested": {"inputs": [{"name": "x", "datatype": "FP64", "shape": [2, 3], "data": [[1, 2, 3], 1, 2, 3]}]},
     "nested too deeply": {"inputs": crime_inputs(month={"data": [[[1]]]})},
     "a column too few": {"inputs": [{"name": "x", "datatype": "FP64", "shape": [1, 2], "data": [1, 2]}]},
@@ -351,6 +352,36 @@ def test_bad_requests_are_refused_in_the_protocols_form(crime: Client, request_:
     assert "Legoland" not in response.text
     assert "4711" not in response.text
     assert len(response.data) < 8_192
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        pytest.param("crime/stats", "The model has no such route", id="of the model"),
+        pytest.param("crime/versions/1/stats", "The model has no such route", id="of the version"),
+        pytest.param("other/stats", "There is no such model; the one", id="of another model"),
+    ],
+)
+def test_routes_that_there_are_not(crime: Client, path: str, said: str) -> None:
+    """What is missing below the model is told as a route."""
+    response = crime.get(f"/v2/models/{path}")
+    assert response.status_code == 404
+    assert json_of(response)["error"].startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        pytest.param(
+            "a column too few", "`inputs`, 0: a matrix of all inputs has 3 columns; this one has 2.", id="width"
+        ),
+        pytest.param("three dimensions", "`shape` must be [rows] or [rows, columns]", id="rank"),
+        pytest.param("another datatype", "`inputs`, 0, month: `data` holds what is no INT64.", id="name"),
+    ],
+)
+def test_tensors_are_told_by_what_is_wrong(crime: Client, name: str, said: str) -> None:
+    """A matrix is told by its width, a shape by its rank, and a tensor by its name."""
+    assert said in json_of(infer(crime, BAD[name]))["error"]
 
 
 def test_refused_values_are_told_by_row_and_field(crime: Client) -> None:
