@@ -77,6 +77,12 @@ def too_large(url: Url) -> FetchError:
     return FetchError(f"{url} has more bytes than a bundle may have; see BRINERY_MAX_MODEL_BYTES.")
 
 
+def _is_unanswered(error: BaseException | None) -> bool:
+    """Tell whether what led to an error is that nobody answered, for which MLflow makes up a status."""
+    cause = error and (error.__cause__ or error.__context__)
+    return isinstance(cause, OSError) and getattr(cause, "response", None) is None
+
+
 def status_of(error: BaseException) -> int | None:
     """Give the HTTP status that an error is about, where it says one."""
     for candidate in (error, error.__cause__, error.__context__):
@@ -84,7 +90,7 @@ def status_of(error: BaseException) -> int | None:
         said = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
         of_mlflow = getattr(candidate, "get_http_status_code", None)
         for status in (
-            of_mlflow() if callable(of_mlflow) else None,
+            of_mlflow() if callable(of_mlflow) and not _is_unanswered(candidate) else None,
             getattr(candidate, "status", None),
             getattr(candidate, "status_code", None),
             # What led to an error may have a code of its own: aiohttp calls a body that was cut off a 400.

@@ -29,6 +29,13 @@ class NoCredentialsError(Exception):
     """As botocore names its own."""
 
 
+def unanswered() -> Exception:
+    """Give what MLflow raises where nobody answers: with a status of its own."""
+    error = Told(get_http_status_code=lambda: 500)
+    error.__context__ = ConnectionRefusedError("geheim")
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "said", "permanent"),
     [
@@ -56,8 +63,9 @@ class NoCredentialsError(Exception):
         (ValueError("geheim"), r"cannot be asked for \(ValueError\)", True),
         (ModuleNotFoundError("geheim", name="s3fs"), r"\(s3fs\); install brinery\[remote\]\.", True),
         (FetchError("Ours.", permanent=False), "^Ours.$", False),
+        (unanswered(), r"cannot be reached, or broke off \(Told\)", False),
     ],
-    ids=map(str, range(24)),
+    ids=map(str, range(25)),
 )
 def test_faults(error: Exception, said: str, permanent: bool) -> None:
     """Each is explained, without credentials, and tried again only where that may help."""
