@@ -37,8 +37,9 @@ def routes_of(context: Context, ours: Collection[str]) -> dict[str, Sequence[Rou
     for path in named:
         if path in ours:
             msg = (
-                f"{path} is a route of our own, and cannot be Vertex AI's too (BRINERY_VERTEX_PREDICT_ROUTE or "
-                "BRINERY_VERTEX_HEALTH_ROUTE, where it runs us AIP_PREDICT_ROUTE or AIP_HEALTH_ROUTE); name another."
+                f"{path} is a route of our own, and cannot be Vertex AI's too. Name another: in "
+                "BRINERY_VERTEX_PREDICT_ROUTE or BRINERY_VERTEX_HEALTH_ROUTE, or, where AIP_PREDICT_ROUTE or "
+                "AIP_HEALTH_ROUTE has it, for the model that is uploaded."
             )
             raise SettingError(msg)
     return {
