@@ -63,6 +63,11 @@ def _parts(content_type: str) -> tuple[str, list[tuple[str, str]]]:
     return name.strip().lower(), [(key.strip().lower(), value.strip().strip('"')) for key, _, value in pairs]
 
 
+def names_utf_8(content_type: str) -> bool:
+    """Tell whether a media type names no other charset than UTF-8."""
+    return _is_utf_8(_parts(content_type)[1])
+
+
 def _is_utf_8(parameters: Sequence[tuple[str, str]]) -> bool:
     return all(UTF_8.fullmatch(value) for key, value in parameters if key.startswith("charset"))
 

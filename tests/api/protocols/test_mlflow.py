@@ -194,6 +194,14 @@ def test_media_types(crime: Client, headers: dict[str, str], status: int) -> Non
         assert refused(response, status)["error_code"] == "BAD_REQUEST"
 
 
+@pytest.mark.parametrize("media_type", ["application/json", "text/csv"])
+def test_another_charset_is_told_what_is_read_here(crime: Client, media_type: str) -> None:
+    """The refusal names no media type that this route does not read."""
+    said = refused(post(crime, "", PATH, Content_Type=f"{media_type}; charset=latin-1"), 415)["message"]
+    assert "in UTF-8" in said
+    assert "arrow" not in said
+
+
 def lines_of(rows: list[dict[str, Any]], *, header: bool) -> str:
     """Write rows as CSV."""
     target = io.StringIO()
