@@ -154,6 +154,8 @@ class Parameter:
         if self.kind is Kind.INTEGER and value % 1:
             return FieldError(pointer, "wrong_type", f"{name} must be {self.expectation()}; got a fraction.")
         low, high = self.minimum, self.maximum
+        if isinstance(value, float) and math.isinf(value):  # JSON has none; bytes of tensors and tables may
+            return FieldError(pointer, "out_of_range", f"{name} must be {self.expectation()}, and finite.")
         if (low is not None and value < low) or (high is not None and value > high):
             beyond = abs(value) > MAX_SAFE_INTEGER  # then the bound may be one that is not said as a rule
             return FieldError(pointer, "out_of_range", f"{name} must be {self.expectation(every_bound=beyond)}.")
