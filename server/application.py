@@ -143,7 +143,7 @@ def assemble(settings: Settings, prepared: Prepared, common: Common | None = Non
     if settings.auth:
         guard = _guard(settings, common, log)
         routes, methods = {**guard.protect(routes)}, guard.protect({"": methods})[""]
-    _log_start(log, prepared)
+    _log_start(log, prepared, settings)
     exchange = Exchange(settings, model.identity, common.telemetry, log)
     return Application(settings, model, exchange, routes, common, log, methods)
 
@@ -158,7 +158,7 @@ def _guard(settings: Settings, common: Common, log: structlog.typing.FilteringBo
     return Guard(settings.auth, common.limiter, keys=read_keys(settings), tokens=tokens, rate=settings.rate_limit)
 
 
-def _log_start(log: structlog.typing.FilteringBoundLogger, prepared: Prepared) -> None:
+def _log_start(log: structlog.typing.FilteringBoundLogger, prepared: Prepared, settings: Settings) -> None:
     model, seal = prepared.model, prepared.seal
     engine = model.engine
     if is_other_version(model.sklearn_version):
@@ -177,6 +177,7 @@ def _log_start(log: structlog.typing.FilteringBoundLogger, prepared: Prepared) -
         sealed=seal.sealed,
         signed=seal.signed,
         golden_requests=len(prepared.golden.cases),
+        grpc_port=settings.grpc_port,
     )
 
 

@@ -64,8 +64,8 @@ def methods_of(context: Context) -> Sequence[Route]:
         return ()
     if any(find_spec(each) is None for each in GRPC):
         msg = (
-            f"{PREFIX}GRPC_PORT needs packages that are not installed; install `brinery[grpc]`, or leave the setting "
-            "empty."
+            f"{PREFIX}GRPC_PORT needs packages that are not installed; run `pip install 'brinery[grpc]'` in the "
+            "environment that serves, or leave the setting empty."
         )
         raise SettingError(msg)
     from server.protocols.rpc import methods

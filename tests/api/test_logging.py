@@ -148,6 +148,7 @@ def test_the_start_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         "sealed": False,
         "signed": False,
         "golden_requests": 0,
+        "grpc_port": None,
         "model": "größe",
         "model_version": "1.0",
         "engine": "pickle",
