@@ -176,13 +176,18 @@ def test_lookups_and_labels(name: str) -> None:
             assert repr(through(DATA, content)) == repr(VALUES[name]), way
 
 
+# Without pyarrow, which a server does not have and pandas keeps texts by where it is installed.
+with pd.option_context("mode.string_storage", "python"):
+    TEXTS: dict[str, Any] = {
+        "index": pd.Index(["a", "b"]),
+        "categories": pd.CategoricalDtype(["a", "b"]),
+        "categorical": pd.Categorical(["a", "b", None]),
+        "texts": pd.array(["a", None], dtype="string"),
+    }
 PARTS: dict[str, Any] = {
-    "index": pd.Index(["a", "b"]),
+    **TEXTS,
     "index of objects": pd.Index(["a", 1], dtype=object),
     "range": pd.RangeIndex(3),
-    "categories": pd.CategoricalDtype(["a", "b"]),
-    "categorical": pd.Categorical(["a", "b", None]),
-    "texts": pd.array(["a", None], dtype="string"),
     "sparse": sparse.csr_matrix([[1, 0]]),
     "sparse array": sparse.coo_array([[1, 0]]),
     "masked": np.ma.masked_array([1, 2], mask=[True, False]),
