@@ -135,7 +135,10 @@ def codes_of(parameter: Parameter) -> Mapping[float, Label | None]:
 
 
 def translator(parameter: Parameter) -> Translate | None:
-    """Make the function from a code to the label; None where a number is never a code. Other values stay."""
+    """Make the function from a code to the label; None where a number is never a code.
+
+    A number that is no code becomes a `NoCode`; other values stay.
+    """
     table = codes_of(parameter)
     if not table:
         return None

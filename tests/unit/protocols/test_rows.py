@@ -13,7 +13,7 @@ from server.decoding import decode
 from server.errors import InvalidInput, MalformedBody, TooManyRows, WrongForm
 from server.front import Headers
 from server.model import Model
-from server.parameter import Parameter
+from server.parameter import NoCode, Parameter
 from server.predictor import Batch, Predictor
 from server.protocols.forms import row_schemas
 from server.protocols.rows import RowReader, codes_of, translator
@@ -193,16 +193,16 @@ def test_too_many_rows_are_refused_before_they_are_read() -> None:
 @pytest.mark.parametrize(
     ("parameter", "given", "expected"),
     [
-        pytest.param(COLOUR, [3, 1.0, 2, "red", None, True], ["red", "green", 2, "red", None, True], id="texts"),
-        pytest.param(boolean(), [0, 1.0, 2, True], [False, True, 2, True], id="booleans"),
-        pytest.param(category(labels=(True, False), codes=(7, 8)), [7, 8, 1], [True, False, 1], id="true and false"),
+        pytest.param(COLOUR, [3, 1.0, 2, "red", None], ["red", "green", NoCode(2), "red", None], id="texts"),
+        pytest.param(boolean(), [0, 1.0, 2, True], [False, True, NoCode(2), True], id="booleans"),
+        pytest.param(category(labels=(True, False), codes=(7, 8)), [7, 1], [True, NoCode(1)], id="true and false"),
         pytest.param(category(nullable=True, null_code=5), [5, 0], [None, "red"], id="null has a code"),
         pytest.param(category(codes=("r", 1.5)), ["r", 1.5], ["r", "green"], id="codes of texts"),
         pytest.param(category(codes=(1, 1)), [1], ["red"], id="the first of a code"),
     ],
 )  # fmt: skip
 def test_codes_are_labels(parameter: Parameter, given: list[Any], expected: list[Any]) -> None:
-    """A number that is a code becomes its label; everything else stays as it is."""
+    """A number that is a code becomes its label, and any other is none; everything else stays as it is."""
     translate = translator(parameter)
     assert translate is not None
     assert list(map(translate, given)) == expected
