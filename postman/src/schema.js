@@ -2,8 +2,9 @@
 
 // What both drafts read alike, by what stands behind the keyword.
 const PLAIN = ['type', 'enum', 'const', 'required', 'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum',
-    'multipleOf', 'minLength', 'maxLength', 'pattern', 'minItems', 'maxItems', 'uniqueItems'];
-const ONE = ['items', 'additionalProperties', 'not'];
+    'multipleOf', 'minLength', 'maxLength', 'pattern', 'minItems', 'maxItems', 'uniqueItems', 'minProperties',
+    'maxProperties'];
+const ONE = ['additionalProperties', 'not'];
 const SEVERAL = ['anyOf', 'allOf', 'oneOf'];
 const NAMED = ['properties'];
 // These say something to people only; in 2020-12 a format does, too.
@@ -20,6 +21,9 @@ function draft07(schema) {
     for (const [keyword, value] of Object.entries(schema)) {
         if (PLAIN.includes(keyword)) { written[keyword] = value; }
         else if (ONE.includes(keyword)) { written[keyword] = draft07(value); }
+        // The first elements one by one, and the others: draft-07 has the same by other names.
+        else if (keyword === 'prefixItems') { written.items = value.map(draft07); }
+        else if (keyword === 'items') { written['prefixItems' in schema ? 'additionalItems' : 'items'] = draft07(value); }
         else if (SEVERAL.includes(keyword)) { written[keyword] = value.map(draft07); }
         else if (NAMED.includes(keyword)) { written[keyword] = mapped(value, draft07); }
         else if (keyword !== '$ref' && !REMARKS.includes(keyword) && !keyword.startsWith('x-')) {
