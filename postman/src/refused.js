@@ -72,7 +72,10 @@ chapters['no such route'] = async (answer) => {
     for (const [target, operations] of Object.entries(document.paths)) {
         const post = 'post' in operations;
         await test(`DELETE ${target} is refused, and told what is allowed`, { method: 'DELETE', target, headers: {} }, (got) => {
-            checkProblem(got, 405);
+            // The protocols of other servers have forms of their own for what they refuse.
+            const ours = Object.values(operations)
+                .every((each) => 'application/problem+json' in each.responses['405'].content);
+            if (ours) { checkProblem(got, 405); } else { expect(got, got.status, 'the status').to.equal(405); }
             const allowed = got.header('Allow').split(', ');
             expect(got, allowed, 'Allow').to.include.members(['OPTIONS', ...(post ? ['POST'] : ['GET', 'HEAD'])]);
         });
