@@ -57,6 +57,19 @@ function checkProblem(answer, status, secrets = []) {
     return problem;
 }
 
+/** An operation's refusal, in the form that is published: the protocols of other servers have forms of their own. */
+function checkRefusal(answer, operation, status, secrets = []) {
+    const { content } = operation.responses[status];
+    if ('application/problem+json' in content) { return checkProblem(answer, status, secrets); }
+    expect(answer, answer.status, 'the status').to.equal(status);
+    checkHeaders(answer);
+    checkFits(answer, content['application/json'].schema, answer.json());
+    secrets.forEach((secret) => {
+        expect(answer, answer.text.includes(secret), 'whether the answer quotes the value of its caller').to.be.false;
+    });
+    return undefined;
+}
+
 function checkProblemMembers(answer, problem, status) {
     checkFits(answer, { $ref: '#/components/schemas/Problem' }, problem);
     expect(answer, problem.status, 'the status in the problem').to.equal(status);
