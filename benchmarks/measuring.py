@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import estimators
+from benchmarks.dialects import SPOKEN, translate
 from benchmarks.estimators import Case
 from benchmarks.inprocess import Loops
 from benchmarks.load import LoadFailed, Outcome, put, write_bodies
-from benchmarks.points import ANCHOR, ASGI, ESTIMATOR, NAIVE, SERVERS, WSGI, Point, is_measured
+from benchmarks.points import ANCHOR, ASGI, DIALECTS, ESTIMATOR, NAIVE, SERVERS, WSGI, Point, is_measured
 from benchmarks.processes import Server
 from benchmarks.results import Series, Subject
 
@@ -42,6 +43,8 @@ def measure(case: Case, plan: Plan, *, with_floors: bool) -> Subject:
         bodies = {point: folder / f"{point.rows}-rows" for point in plan.points}
         for point, path in bodies.items():
             write_bodies(lines, point.rows, path)
+            for name, dialect in SPOKEN.items():
+                translate(path, dialect, _bodies_of(name, path))
         subject = Subject(case.name, case.title)
         _start_alone(subject, folder, lines[0].encode(), plan)
         _compare(subject, folder, lines[0].encode(), bodies, plan, with_floors=with_floors)
@@ -79,13 +82,13 @@ def _compare(
             where = f"{subject.title}, {target}, {point.connections} connections, {point.rows} rows"
             for _ in range(ATTEMPTS):
                 try:
-                    url = servers[target].url
-                    return put(plan.wrk, url, bodies[point], connections=point.connections, seconds=seconds)
+                    url, asked = _requests(target, servers, bodies[point], subject.name)
+                    return put(plan.wrk, url, asked, connections=point.connections, seconds=seconds)
                 except LoadFailed as error:
                     print(f"\n{where}: {error}", file=sys.stderr)
             raise SystemExit(f"{where}: given up after {ATTEMPTS} attempts.")
 
-        targets = (*SERVERS, ESTIMATOR)
+        targets = (*SERVERS, ESTIMATOR, *DIALECTS)
         for target in SERVERS:  # a worker's first requests are slower
             once(target, plan.points[0], 1)
         for repeat in range(plan.repeats):
@@ -97,6 +100,17 @@ def _compare(
                     _note(subject.series.setdefault((target, point), Series()), outcome)
                     print(".", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
+
+
+def _requests(target: str, servers: Mapping[str, Server], bodies: Path, name: str) -> tuple[str, Path]:
+    """Give the address that a target is asked at, and the file of what it is asked."""
+    if target not in SPOKEN:
+        return servers[target].url, bodies
+    return servers[ASGI].address + SPOKEN[target].path.format(name=name), _bodies_of(target, bodies)
+
+
+def _bodies_of(dialect: str, bodies: Path) -> Path:
+    return bodies.with_name(f"{bodies.name}, {dialect}")
 
 
 def _note(series: Series, outcome: Outcome) -> None:

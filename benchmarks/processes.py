@@ -56,7 +56,8 @@ class Server:
     def __init__(self, target: str, folder: Path, body: bytes) -> None:
         self.target, self._body = target, body
         self.port = _free_port()
-        self.url = f"http://127.0.0.1:{self.port}{PATH}"
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.url = self.address + PATH
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  # closed when it ends
         self.seconds = 0.0
         self._start = time.perf_counter()

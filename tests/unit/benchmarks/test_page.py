@@ -15,7 +15,9 @@ from benchmarks.points import (
     BARE_ASGI,
     BARE_WSGI,
     ESTIMATOR,
+    MLFLOW,
     NAIVE,
+    OIP,
     WSGI,
     Point,
     is_measured,
@@ -42,6 +44,8 @@ def _results() -> Results:
         (NAIVE, ANCHOR): series(100, 100, 100),
         (BARE_ASGI, ANCHOR): series(1800, 2400, 2000),
         (ESTIMATOR, ANCHOR): series(450, 600, 500),
+        (OIP, ANCHOR): series(450, 1200, 100),
+        (MLFLOW, ANCHOR): series(450, 600, 50),
         (ASGI, MANY): series(8, 8, 8, p99_ms=3.0),
         (NAIVE, MANY): series(10, 10, 10),
     }
@@ -88,6 +92,7 @@ def test_tables_have_a_column_for_what_was_measured(results: Results) -> None:
     """A front that was not measured at a load has no column, and no table has a row too long."""
     text = page.figures(results)
     assert "| oak & ash | 9.0 | 0.80 | 3.0 |" in text
+    assert "| Open Inference Protocol v2 | 1.0 |\n| MLflow | 0.50 |\n" in text
     for block in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):
         assert len({line.count("|") for line in block.splitlines()}) == 1, block
 
@@ -154,3 +159,6 @@ def test_every_target_has_a_ratio_at_the_anchor() -> None:
     assert is_measured(BARE_WSGI, ANCHOR, with_floors=True)
     assert not is_measured(WSGI, Point(32, 1), with_floors=True)
     assert not is_measured(ESTIMATOR, Point(64, 1), with_floors=True)
+    assert is_measured(MLFLOW, ANCHOR, with_floors=True)
+    assert not is_measured(MLFLOW, ANCHOR, with_floors=False)
+    assert not is_measured(MLFLOW, MANY, with_floors=True)
