@@ -1,6 +1,6 @@
 """Answers of one value for each row, as KServe v1, MLflow, Vertex AI and Azure ML give them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,26 +27,31 @@ class Question(Asked):
 
 
 def method_asked(document: Mapping[str, object], default: str, outputs: Outputs) -> str:
-    """Give which of the estimator's methods a body asks for in any of the `MEMBERS`; raise as `method_of` does."""
-    asked = {method_of(document.get(member), "", outputs, member) for member in MEMBERS} - {""}
-    if len(asked) > 1:
-        msg = f"`{METHOD}` must be the same in `{MEMBERS[0]}` and `{MEMBERS[1]}`; send one of them."
-        raise WrongForm(msg)
-    return asked.pop() if asked else default
+    """Give which of the estimator's methods is to answer: that which a body asks for in one of the `MEMBERS`, or ours.
 
-
-def method_of(parameters: object, default: str, outputs: Outputs, member: str) -> str:
-    """Give which of the estimator's methods is asked for; raise `WrongForm` for one that it does not have.
-
-    `parameters` is what the request's `member` holds, None if it has none.
+    Raises `WrongForm` for one that the model does not have, and for a body that asks twice.
     """
-    if parameters is not None and not isinstance(parameters, dict):
-        msg = f'`{member}` must be an object, such as {{"{METHOD}": "predict_proba"}}.'
+    named = {member: parameters[METHOD] for member, parameters in _choices(document) if METHOD in parameters}
+    if len(named) > 1:
+        msg = f"`{METHOD}` may stand in one of `{MEMBERS[0]}` and `{MEMBERS[1]}`, which mean the same; leave one out."
         raise WrongForm(msg)
     has_both = outputs.form is Form.PROBABILITIES
-    if not parameters or METHOD not in parameters:
-        return default if has_both else "predict"  # the operator's choice is for models that have it
-    method = parameters[METHOD]
+    for member, method in named.items():
+        return _checked(method, member, has_both=has_both)
+    return default if has_both else "predict"  # the operator's choice is for models that have it
+
+
+def _choices(document: Mapping[str, object]) -> Iterator[tuple[str, dict[str, object]]]:
+    for member in MEMBERS:
+        parameters = document.get(member)
+        if isinstance(parameters, dict):
+            yield member, parameters
+        elif parameters is not None:
+            msg = f'`{member}` must be an object, such as {{"{METHOD}": "predict_proba"}}.'
+            raise WrongForm(msg)
+
+
+def _checked(method: object, member: str, *, has_both: bool) -> str:
     if method not in METHODS:
         msg = f"`{member}.{METHOD}` must be `predict` or `predict_proba`."
         raise WrongForm(msg)

@@ -16,7 +16,7 @@ from server.model import Model
 from server.openapi import Part, ref
 from server.protocols.answers import Question, method_asked, values
 from server.protocols.envelopes import error_response, sentence
-from server.protocols.forms import PREDICTIONS, ROWS, SPLIT, frame_schemas, parameters_schemas
+from server.protocols.forms import PREDICTIONS, ROWS, SPLIT, frame_schemas, with_choice
 from server.protocols.frames import FrameReader
 from server.protocols.protocol import REFUSALS, Context, Protocol, body_of, check_json, operation
 from server.routing import Route
@@ -64,10 +64,10 @@ def part(model: Model, settings: Settings) -> Part:
     rows = {"anyOf": [ref(ROWS), ref(SPLIT)]}
     asked: Schema = {
         "type": "object",
-        "properties": {**dict.fromkeys(MEMBERS, rows), **parameters_schemas(model.outputs)},
+        "properties": dict.fromkeys(MEMBERS, rows),
         "oneOf": [{"required": [member]} for member in MEMBERS],
     }
-    body = body_of(asked, example)
+    body = body_of(with_choice(asked, model.outputs), example)
     post = operation("score", "Predict", TAG, ref(PREDICTIONS), error="Message", statuses=REFUSALS, requestBody=body)
     schemas = {"Message": object_schema({"message": {"type": "string"}}), **frame_schemas(model, settings)}
     return Part({SCORE: {"post": post}}, schemas, {SCORE: "predict"})

@@ -65,10 +65,16 @@ def frame_schemas(model: Model, settings: Settings) -> Mapping[str, Schema]:
     return {**row_schemas(model, settings), SPLIT: {**split, "additionalProperties": False}}
 
 
-def parameters_schemas(outputs: Outputs) -> Mapping[str, Schema]:
-    """Write the schema of what a request may choose, for each member that says it."""
+def with_choice(body: Schema, outputs: Outputs) -> Schema:
+    """Add to the schema of a body what a request may choose: the method, in one of the members that say it."""
     methods = METHODS if outputs.form is Form.PROBABILITIES else METHODS[:1]
-    return {member: {"type": ["object", "null"], "properties": {METHOD: {"enum": list(methods)}}} for member in MEMBERS}
+    choice = {"type": ["object", "null"], "properties": {METHOD: {"enum": list(methods)}}}
+    chosen = {"type": "object", "required": [METHOD]}
+    return {
+        **body,
+        "properties": {**body["properties"], **dict.fromkeys(MEMBERS, choice)},
+        "not": {"required": list(MEMBERS), "properties": dict.fromkeys(MEMBERS, chosen)},
+    }
 
 
 def value_schema(parameter: Parameter) -> Schema:

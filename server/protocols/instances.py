@@ -11,7 +11,7 @@ from server.model import Model
 from server.openapi import ref
 from server.protocols.answers import Question, method_asked, values
 from server.protocols.envelopes import as_error
-from server.protocols.forms import PREDICTIONS, ROWS, parameters_schemas
+from server.protocols.forms import PREDICTIONS, ROWS, with_choice
 from server.protocols.protocol import REFUSALS, Context, body_of, check_json, operation
 from server.protocols.rows import RowReader
 from server.routing import Route
@@ -45,8 +45,7 @@ def predict_route(rule: str, predict: Endpoint, reader: RowReader) -> Route:
 
 def predict_operation(name: str, tag: str, model: Model, **more: object) -> dict[str, Any]:
     """Write the operation; `more` is put in. Its schemas are `Error` and `forms.row_schemas`."""
-    asked = object_schema({"instances": ref(ROWS)})
-    asked["properties"] |= parameters_schemas(model.outputs)
+    asked = with_choice(object_schema({"instances": ref(ROWS)}), model.outputs)
     body = body_of(asked, {"instances": [model.signature.example()]})
     answer = object_schema({"predictions": ref(PREDICTIONS)})
     return operation(name, "Predict", tag, answer, error="Error", statuses=REFUSALS, requestBody=body, **more)

@@ -25,7 +25,7 @@ from server.outputs import Outputs
 from server.parameter import Scalar
 from server.protocols.answers import Question, method_asked, values
 from server.protocols.envelopes import error_response, sentence, status_of
-from server.protocols.forms import PREDICTIONS, ROWS, SPLIT, frame_schemas, parameters_schemas
+from server.protocols.forms import PREDICTIONS, ROWS, SPLIT, frame_schemas, with_choice
 from server.protocols.frames import FORMS, FrameReader, decode_frames
 from server.protocols.protocol import REFUSALS, Context, Protocol, body_of, operation
 from server.routing import Route, Rows
@@ -181,11 +181,8 @@ def _body_schema(outputs: Outputs, settings: Settings) -> Schema:
         "instances": ref(ROWS),
         "inputs": {"anyOf": [ref(ROWS), ref("Record")]},
     }
-    return {
-        "type": "object",
-        "properties": {**forms, **parameters_schemas(outputs)},
-        "oneOf": [{"required": [form]} for form in FORMS],
-    }
+    body = {"type": "object", "properties": forms, "oneOf": [{"required": [form]} for form in FORMS]}
+    return with_choice(body, outputs)
 
 
 MLFLOW: Final = Protocol(routes, part)

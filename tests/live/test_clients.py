@@ -107,7 +107,7 @@ def sentence_of(message: str) -> str:
 
 def is_sentence(text: str) -> bool:
     """Tell whether a text is for people."""
-    return len(text) > 10 and text.endswith(".") and "no such label" not in text and "Traceback" not in text
+    return len(text) > 10 and text.endswith((".", "?")) and "no such label" not in text and "Traceback" not in text
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -10,8 +10,8 @@ from jsonschema import Draft202012Validator
 from server.errors import WrongForm
 from server.outputs import Form, Output, Outputs
 from server.predictor import Batch, Predictor
-from server.protocols.answers import MEMBERS, METHODS, Question, method_asked, method_of, values
-from server.protocols.forms import row_schemas
+from server.protocols.answers import MEMBERS, METHODS, Question, method_asked, values
+from server.protocols.forms import row_schemas, with_choice
 from tests.models import ARRAY, FRAME, estimators, real_model, settings
 
 BOTH = Outputs(Form.PROBABILITIES, (Output("prediction", ("no", "yes"), (0, 1)),))
@@ -33,7 +33,7 @@ def test_the_method_is_the_callers_or_the_operators(
     parameters: object, default: str, outputs: Outputs, method: str
 ) -> None:
     """A request may choose the method; the setting does otherwise, where the model has it."""
-    assert method_of(parameters, default, outputs, "params") == method
+    assert method_asked({"params": parameters}, default, outputs) == method
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_the_method_is_the_callers_or_the_operators(
 def test_another_method_is_refused(parameters: object, outputs: Outputs) -> None:
     """A method that the model does not have is refused by the member's name."""
     with pytest.raises(WrongForm, match="`params"):
-        method_of(parameters, "predict", outputs, "params")
+        method_asked({"params": parameters}, "predict", outputs)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,9 @@ def test_another_method_is_refused(parameters: object, outputs: Outputs) -> None
         pytest.param({"params": None, "parameters": {}}, "predict_proba", id="nothing"),
         pytest.param({"params": {"predict_method": "predict"}}, "predict", id="params"),
         pytest.param({"parameters": {"predict_method": "predict"}}, "predict", id="parameters"),
-        pytest.param({each: {"predict_method": "predict"} for each in MEMBERS}, "predict", id="both"),
+        pytest.param(
+            {"params": {"other": 1}, "parameters": {"predict_method": "predict"}}, "predict", id="one of both"
+        ),
     ],
 )
 def test_either_member_asks(document: dict[str, object], method: str) -> None:
@@ -68,11 +70,15 @@ def test_either_member_asks(document: dict[str, object], method: str) -> None:
     assert method_asked(document, "predict_proba", NUMBERS) == "predict"
 
 
-def test_members_that_ask_for_different_methods() -> None:
-    """A body that asks for two methods is refused."""
-    document = {"parameters": {"predict_method": "predict"}, "params": {"predict_method": "predict_proba"}}
-    with pytest.raises(WrongForm, match="must be the same"):
+@pytest.mark.parametrize("other", METHODS)
+def test_a_method_is_asked_for_once(other: str) -> None:
+    """A body that asks in both members is refused, whether they agree or not, as its schema says."""
+    document = {"parameters": {"predict_method": "predict"}, "params": {"predict_method": other}}
+    with pytest.raises(WrongForm, match="leave one out"):
         method_asked(document, "predict", BOTH)
+    validator = Draft202012Validator(with_choice({"properties": {}}, BOTH))
+    assert not validator.is_valid(document)
+    assert all(validator.is_valid({**document, member: None}) for member in MEMBERS)
 
 
 def test_probabilities_alone_need_no_prediction() -> None:
