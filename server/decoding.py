@@ -14,6 +14,7 @@ from server.errors import MalformedBody
 from server.parameter import EXACT_BELOW
 
 MAX_DEPTH: Final = 64  # arrays and objects within each other
+SMALL: Final = frozenset({int, bool, type(None)})  # are no text, and exact
 TOO_DEEP: Final = f"The body is nested more than {MAX_DEPTH} levels deep."
 
 
@@ -68,6 +69,11 @@ def _count_strings(value: object, depth: int, large: list[object]) -> int:
         count, members, depth = 0, (value,), 0
     if depth > MAX_DEPTH:
         _refuse(TOO_DEEP)
+    if kind is list and len(kinds := set(map(type, members))) == 1:  # quickly, as tensors and columns are
+        if kinds <= SMALL or (kinds == {float} and min(members) > -EXACT_BELOW and max(members) < EXACT_BELOW):
+            return 0
+        if kinds == {str}:
+            return len(members)
     for member in members:
         kind = type(member)
         if kind is str:

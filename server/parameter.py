@@ -55,12 +55,12 @@ class Kind(StrEnum):
 class Parameter:
     """One input of a model; immutable.
 
-        `labels` and `codes`, of the same length, belong to a category: the label in the request, the code for the
-        estimator. An `open` category also takes labels that are not listed; their code is the label itself.
-        `minimum`, `maximum` (both included) and `multiple_of` bound numbers and integers, `max_length` bounds texts
-        (in code points). `null_code` is the code for `null` where the parameter is `nullable`; `unseen_code`, if it is
+    `labels` and `codes`, of the same length, belong to a category: the label in the request, the code for the
+    estimator. An `open` category also takes labels that are not listed; their code is the label itself. `minimum`,
+    `maximum` (both included) and `multiple_of` bound numbers and integers, `min_length` and `max_length` bound texts
+    (in code points). `null_code` is the code for `null` where the parameter is `nullable`; `unseen_code`, if it is
     given, that of all labels that an open category does not list. `own` is the parameter with the estimator's own
-        codes, where an engine takes others.
+    codes, where an engine takes others.
     """
 
     name: str

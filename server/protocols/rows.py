@@ -5,8 +5,8 @@ the estimator itself; for any other it is the value.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from server.errors import WrongForm
 from server.exchange import RequestHeaders
@@ -15,8 +15,7 @@ from server.predictor import Batch, Predictor
 from server.routing import Rows, objects_in
 from server.signature import Signature
 
-Translate: TypeAlias = Callable[[object], object]
-
+NUMBERS: Final = frozenset({int, float})
 FORMS: Final = "a list of objects, a list of lists, or an object with a list for each column"
 
 
@@ -28,8 +27,8 @@ class RowReader:
         self.parameters = signature.parameters
         self._signature, self._predictor = signature, predictor
         self._required = max(1, sum(parameter.required for parameter in signature.parameters))
-        translators = {parameter.name: translator(parameter) for parameter in signature.parameters}
-        self._translators = {name: translate for name, translate in translators.items() if translate is not None}
+        codes = {parameter.name: Codes.of(parameter) for parameter in signature.parameters}
+        self._codes = {name: each for name, each in codes.items() if each is not None}
 
     def read(self, value: object, member: str) -> Batch:
         """Read the rows that a member of a body holds, in any of the `FORMS`.
@@ -51,7 +50,7 @@ class RowReader:
         """Read rows that are objects."""
         self._predictor.check_count(len(records))
         rows = self._signature.encode(records)
-        if rows is None and self._translators:
+        if rows is None and self._codes:
             records = [self._translated(each) for each in records]
             rows = self._signature.encode(records)
         return self._predictor.batch(list(records)) if rows is None else Batch(rows, single=False)
@@ -77,7 +76,7 @@ class RowReader:
 
     def columns(self, columns: Mapping[str, object], member: str) -> Batch:
         """Read columns, each a list with a value for each row."""
-        lists: dict[str, list[object]] = {}
+        lists: dict[str, Sequence[object]] = {}
         count: int | None = None
         for name, column in columns.items():
             if not isinstance(column, list):
@@ -91,10 +90,8 @@ class RowReader:
         if lists.keys() != set(self.names):
             # A column that is missing, or too many, is so in every row: told once.
             self.records([{name: column[0] for name, column in lists.items()}])
-        for name, translate in self._translators.items():
-            if name in lists:
-                lists[name] = list(map(translate, lists[name]))
-        return self._predictor.batch_of_columns(lists, count or 0)
+        read = {name: self._codes[name].column(each) if name in self._codes else each for name, each in lists.items()}
+        return self._predictor.batch_of_columns(read, count or 0)
 
     def count(self, _: RequestHeaders, body: bytes) -> Rows:
         """Estimate the rows of a body in any of the forms; the most of those that are not refused by their form.
@@ -110,8 +107,7 @@ class RowReader:
         if not isinstance(record, dict):
             return record
         return {
-            name: translate(value) if (translate := self._translators.get(name)) else value
-            for name, value in record.items()
+            name: self._codes[name].value(value) if name in self._codes else value for name, value in record.items()
         }
 
 
@@ -134,21 +130,33 @@ def codes_of(parameter: Parameter) -> Mapping[float, Label | None]:
     return table
 
 
-def translator(parameter: Parameter) -> Translate | None:
-    """Make the function from a code to the label; None where a number is never a code.
+class Codes:
+    """Gives the labels of a parameter for its codes, as in `table`."""
 
-    A number that is no code becomes a `NoCode`; other values stay.
-    """
-    table = codes_of(parameter)
-    if not table:
-        return None
+    def __init__(self, table: Mapping[float, Label | None]) -> None:
+        self._table = table
 
-    def translate(value: object) -> object:
+    @classmethod
+    def of(cls, parameter: Parameter) -> "Codes | None":
+        """Make that of a parameter; None where a number is never a code."""
+        table = codes_of(parameter)
+        return cls(table) if table else None
+
+    def value(self, value: object) -> object:
+        """Give the label of a code, and a `NoCode` for a number that is none; other values stay."""
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return table[value] if value in table else NoCode(value)
+            return self._table[value] if value in self._table else NoCode(value)
         return value
 
-    return translate
+    def column(self, values: Sequence[object]) -> Sequence[object]:
+        """Do so for each value of a column, quickly where they are alike."""
+        kinds = set(map(type, values))
+        if kinds <= NUMBERS:
+            try:
+                return list(map(self._table.__getitem__, values))  # type: ignore[arg-type]  # they are numbers
+            except KeyError:
+                pass
+        return values if kinds == {str} else list(map(self.value, values))
 
 
 def _is_number(code: Code) -> bool:

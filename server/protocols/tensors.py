@@ -21,7 +21,7 @@ from server.outputs import Form, Outputs, key_of
 from server.parameter import EXACT_BELOW, Kind, Label, Parameter, cut
 from server.predictor import Outcome, Predictor
 from server.protocols.raw import BOOL, BYTES, DTYPES, count_of, unknown_datatype
-from server.protocols.rows import listing, translator
+from server.protocols.rows import Codes, listing
 from server.signature import Signature
 
 PLATFORM: Final = "sklearn_estimator"
@@ -198,12 +198,12 @@ class _Column:
 
     def __init__(self, parameter: Parameter) -> None:
         self._name = parameter.name
-        self._translate = translator(parameter)
+        self._codes = Codes.of(parameter)
         self._takes_booleans = parameter.kind is Kind.BOOLEAN or bool in map(type, parameter.labels)
 
     def value(self, number: float) -> Any:  # noqa: ANN401
         """Give what a number stands for."""
-        return number if self._translate is None else self._translate(number)
+        return number if self._codes is None else self._codes.value(number)
 
     def read(self, tensor: Tensor, values: Sequence[Any]) -> Sequence[Any]:
         """Give texts as labels, and codes as what they stand for; NaN is null."""
@@ -217,7 +217,7 @@ class _Column:
             values = [None if value is None else int(value) for value in values]
         elif tensor.datatype.startswith("FP"):
             values = [None if value != value else value for value in values]
-        return values if self._translate is None else list(map(self._translate, values))
+        return values if self._codes is None else self._codes.column(values)
 
 
 def _check(tensor: Tensor, what: str) -> None:
@@ -226,11 +226,16 @@ def _check(tensor: Tensor, what: str) -> None:
         _refuse(unknown_datatype(what))
     if count_of(tensor.shape, what) != len(tensor.data):
         _refuse(f"{what}: `data` has {len(tensor.data)} elements, not as many as the shape says.")
-    if not TYPES[tensor.datatype].issuperset(map(type, tensor.data)):
+    kinds = set(map(type, tensor.data))
+    if not kinds <= TYPES[tensor.datatype]:
         _refuse(f"{what}: `data` holds what is no {tensor.datatype}.")
     if tensor.datatype in RANGES:
         low, high = RANGES[tensor.datatype]
-        if any(each is not None and (not low <= each <= high or each % 1) for each in tensor.data):
+        if kinds == {int}:  # quickly, as nearly all are
+            wrong = min(tensor.data) < low or max(tensor.data) > high
+        else:
+            wrong = any(each is not None and (not low <= each <= high or each % 1) for each in tensor.data)
+        if wrong:
             _refuse(f"{what}: `data` holds a number that is no {tensor.datatype}.")
 
 
@@ -239,6 +244,8 @@ def _texts(values: Sequence[Any], content_type: object, what: str) -> list[str |
     try:
         if content_type == "base64":
             values = [each if each is None else base64.b64decode(each, validate=True) for each in values]
+        if bytes not in map(type, values):
+            return list(values)
         return [each.decode() if isinstance(each, bytes) else each for each in values]
     except UnicodeDecodeError:
         msg = f"{what} holds a text that is not UTF-8."

@@ -16,7 +16,7 @@ from server.model import Model
 from server.parameter import NoCode, Parameter
 from server.predictor import Batch, Predictor
 from server.protocols.forms import row_schemas
-from server.protocols.rows import RowReader, codes_of, translator
+from server.protocols.rows import Codes, RowReader, codes_of
 from tests.contract.test_accepts_iff_schema import MAX_ROWS, SETTINGS, models, read, rows, write
 from tests.models import boolean, category, fake_model, integer, number, pipeline, real_model
 
@@ -203,10 +203,13 @@ def test_too_many_rows_are_refused_before_they_are_read() -> None:
 )  # fmt: skip
 def test_codes_are_labels(parameter: Parameter, given: list[Any], expected: list[Any]) -> None:
     """A number that is a code becomes its label, and any other is none; everything else stays as it is."""
-    translate = translator(parameter)
-    assert translate is not None
-    assert list(map(translate, given)) == expected
-    assert list(map(type, map(translate, given))) == list(map(type, expected))
+    codes = Codes.of(parameter)
+    assert codes is not None
+    columns = [*([each] for each in given), given, [each for each in given if type(each) in (int, float)]]
+    for column in columns:
+        alone = list(map(codes.value, column))
+        assert repr(codes.column(column)) == repr(alone)  # and of the same types
+    assert repr(list(map(codes.value, given))) == repr(expected)
 
 
 def test_codes_are_the_estimators() -> None:
@@ -226,7 +229,7 @@ def test_codes_are_the_estimators() -> None:
 )
 def test_a_number_that_is_a_value_is_no_code(parameter: Parameter) -> None:
     """Where a number may be the value itself, or there are no codes, nothing is translated."""
-    assert translator(parameter) is None
+    assert Codes.of(parameter) is None
 
 
 def test_a_brace_at_the_end_of_a_text_is_no_row() -> None:
