@@ -71,6 +71,11 @@ newman: ## Test the deployment at HOST (http://127.0.0.1:8000), with KEY= if it 
 collection: $(BIN)/python ## Write the Postman collection again, from postman/src and the table of cases
 	$(BIN)/python postman/build.py
 
+.PHONY: mutants
+mutants: $(VENV)/.test ## Try whether the collection finds each of many wrong servers, one after the other (10 minutes)
+	@sh tests/tools.sh newman
+	$(BIN)/pytest tests/live/test_newman_fails.py $(ARGS)
+
 .PHONY: faults
 faults: $(VENV)/.test ## Inject every fault into the real server, also those that CI has no time for
 	$(BIN)/pytest tests/faults $(ARGS)

@@ -140,7 +140,7 @@ def test_mutated_streams(body: bytes) -> None:
     check_stream(body)
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand
 def test_every_byte() -> None:
     """Whichever byte of a stream is another, it is refused or read."""
     for content in STREAMS:

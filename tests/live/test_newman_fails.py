@@ -35,7 +35,7 @@ def test_a_server_that_is_wrong_in_many_ways(real: Server) -> None:
     assert missed == [], "\n".join(each.partition("\n\n")[0] for each in ran.failures)
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand
 @pytest.mark.parametrize("wrong", WRONGS, ids=lambda wrong: wrong.__name__)
 def test_a_server_that_is_wrong_in_one_way(wrong: Wrong, real: Server) -> None:
     """What is wrong is found by the assertion that names it, and all else passes that has nothing to do with it."""

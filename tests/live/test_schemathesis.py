@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 SECONDS = 600  # where nothing else asks for the machine it takes one
 # Of each operation and phase. `make fuzz` gives a number: then they are many, and others each time.
 GIVEN = os.environ.get("SCHEMATHESIS_EXAMPLES")
-EXAMPLES = int(GIVEN or 100)
+EXAMPLES = int(GIVEN or 50)
 BODY_BYTES = 64 * 1024 * 1024  # more than any batch has: that a text is too long is no matter of the schema
 ROWS = 50  # the tool tries one row more than may be: fewer are soon written
 
