@@ -6,17 +6,24 @@ from typing import TYPE_CHECKING
 import flask
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.exceptions import MethodNotAllowed as FlaskMethodNotAllowed
+from werkzeug.routing import PathConverter
 from werkzeug.wrappers import Response as FlaskResponse
 
 from server.api.blueprint import answer, make_blueprint
 from server.application import Application, assemble, prepare
 from server.bundle import Bundle
 from server.exchange import Endpoint
-from server.routing import NOWHERE, Router, refuse_by, refuse_method, refuse_request, refuse_route
+from server.routing import NOWHERE, PLACED, Router, refuse_by, refuse_method, refuse_request, refuse_route
 from server.settings import Settings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+class Placed(PathConverter):
+    """What stands for a placeholder, as `Router` has it."""
+
+    regex = PLACED
 
 
 def create_app(settings: Settings, *, bundle: Bundle | None = None) -> flask.Flask:
@@ -29,6 +36,7 @@ def publish(application: Application) -> flask.Flask:
     settings = application.settings
     app = flask.Flask("server", static_folder=None)
     app.url_map.merge_slashes = False  # a redirect to a tidier path would be a page of HTML
+    app.url_map.converters["path"] = Placed
     for name, routes in application.routes.items():
         app.register_blueprint(make_blueprint(name, routes, application.exchange))
     _answer_what_no_route_takes(app, application)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
@@ -19,6 +19,8 @@ from server.parameters import make_parameters
 from server.settings import Settings
 from server.signature import Signature
 from server.trial import MakeEvaluator, try_out
+
+MAX_NAME: Final = 256  # characters of a model's name, and of its version: both stand in paths and in headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +137,11 @@ def _sample(
 
 def _identity(bundle: Bundle, metadata: Mapping[str, Any]) -> Identity:
     name, version = metadata.get("name", bundle.name), metadata.get("version", 1)
-    if not isinstance(name, str) or not name:
-        msg = "metadata.json's `name` must be a text that is not empty."
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
+        msg = f"metadata.json's `name` must be a text of 1 to {MAX_NAME} characters."
         raise BundleError(msg)
-    if isinstance(version, bool) or not isinstance(version, (str, int)) or version == "":
-        msg = "metadata.json's `version` must be an integer or a text."
+    if isinstance(version, bool) or not isinstance(version, (str, int)) or not 0 < len(str(version)) <= MAX_NAME:
+        msg = f"metadata.json's `version` must be an integer, or a text of 1 to {MAX_NAME} characters."
         raise BundleError(msg)
     if not isinstance(metadata.get("description", ""), str):
         msg = "metadata.json's `description` must be a text."

@@ -8,10 +8,13 @@ from typing import Final, NamedTuple, TypeAlias
 
 from server.errors import MethodNotAllowed, RequestError, RouteNotFound
 from server.exchange import Endpoint, Envelope, Request, RequestHeaders, Response, as_problem
+from server.model import MAX_NAME
 
 UNMATCHED: Final = "unmatched"  # the route of a request that no route is for
 END_OF_TEXT: Final = re.compile(rb'\{"[\s:,\]}]')
-PLACEHOLDER: Final = re.compile(r"<(path:)?([a-z_]+)>")
+PLACEHOLDER: Final = re.compile("<path:([a-z_]+)>")
+# What stands for one: not much, since looking where one ends, in a path of thousands of slashes, takes their square.
+PLACED: Final = f"[^/].{{0,{MAX_NAME - 1}}}?"
 REMEMBERED: Final = 256  # paths with placeholders whose route is known; callers ask for few, and for any
 
 
@@ -47,11 +50,11 @@ def objects_in(body: bytes) -> int:
 class Route:
     """A route: its template in Flask's syntax, and the endpoint of each method.
 
-    A template's placeholders are `<name>`, for a part of a path, and `<path:name>`, for some of them. `blocking` says
-    that its endpoints read files, or work otherwise longer than an event loop may wait. `scope`, one of
-    `server.settings.SCOPES`, is what a caller must be let in for where the settings say so; None is for everybody.
-    `envelope` writes its errors. `count` estimates the rows of a body. `probe` says that orchestrators ask it every few
-    seconds: the log has no line for each.
+    A template's placeholders are written `<path:name>`, since what stands for one, a model's name or its version, may
+    hold slashes. `blocking` says that its endpoints read files, or work otherwise longer than an event loop may wait.
+    `scope`, one of `server.settings.SCOPES`, is what a caller must be let in for where the settings say so; None is for
+    everybody. `envelope` writes its errors. `count` estimates the rows of a body. `probe` says that orchestrators ask
+    it every few seconds: the log has no line for each.
     """
 
     rule: str
@@ -65,7 +68,7 @@ class Route:
     @property
     def path(self) -> str:
         """The template in the syntax of OpenAPI."""
-        return PLACEHOLDER.sub(r"{\2}", self.rule)
+        return PLACEHOLDER.sub(r"{\1}", self.rule)
 
     @property
     def allowed(self) -> Sequence[str]:
@@ -156,6 +159,6 @@ def _pattern(rule: str) -> re.Pattern[str]:
     """Make the expression of a template: text and placeholders in turn."""
     parts = PLACEHOLDER.split(rule)
     written = [re.escape(parts[0])]
-    for several, name, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
-        written.append(f"(?P<{name}>{'[^/].*?' if several else '[^/]+'})" + re.escape(text))
+    for name, text in zip(parts[1::2], parts[2::2], strict=True):
+        written.append(f"(?P<{name}>{PLACED})" + re.escape(text))
     return re.compile("".join(written), re.DOTALL)

@@ -38,11 +38,13 @@ def test_identity() -> None:
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        pytest.param({"name": ""}, "`name` must be a text that is not empty", id="empty name"),
+        pytest.param({"name": ""}, "`name` must be a text of 1 to 256 characters", id="empty name"),
+        pytest.param({"name": "a" * 257}, "`name` must be a text of 1 to 256 characters", id="long name"),
+        pytest.param({"version": "1" * 257}, "`version` must be an integer, or a text", id="long version"),
         pytest.param({"name": 5}, "`name` must be a text", id="number for a name"),
-        pytest.param({"version": True}, "`version` must be an integer or a text", id="true for a version"),
-        pytest.param({"version": 1.5}, "`version` must be an integer or a text", id="fraction for a version"),
-        pytest.param({"version": ""}, "`version` must be an integer or a text", id="empty version"),
+        pytest.param({"version": True}, "`version` must be an integer, or a text", id="true for a version"),
+        pytest.param({"version": 1.5}, "`version` must be an integer, or a text", id="fraction for a version"),
+        pytest.param({"version": ""}, "`version` must be an integer, or a text", id="empty version"),
         pytest.param({"description": 5}, "`description` must be a text", id="description"),
         pytest.param({"threshold": 2}, "`threshold` must be a number from 0 to 1", id="threshold"),
         pytest.param({"parameters": {"x9": {}}}, "names 'x9', which the model does not have", id="parameter"),
