@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import flask
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.exceptions import MethodNotAllowed as FlaskMethodNotAllowed
-from werkzeug.routing import PathConverter
+from werkzeug.routing import PathConverter, RequestRedirect
 from werkzeug.wrappers import Response as FlaskResponse
 
 from server.api.blueprint import answer, make_blueprint
@@ -51,9 +51,11 @@ def _answer_what_no_route_takes(app: flask.Flask, application: Application) -> N
     router = Router(route for routes in application.routes.values() for route in routes)
 
     @app.before_request
-    def refuse_leading_slashes() -> None:
-        # Werkzeug takes `//metrics` for `/metrics`: a proxy that guards the one would let the other through.
-        if flask.request.environ.get("PATH_INFO", "").startswith("//"):
+    def refuse_other_slashes() -> None:
+        # Werkzeug takes `//metrics` for `/metrics`: a proxy that guards the one would let the other through. Where a
+        # setting names `/predict/`, it leads from `/predict` there by a page of HTML.
+        redirected = isinstance(flask.request.routing_exception, RequestRedirect)
+        if redirected or flask.request.environ.get("PATH_INFO", "").startswith("//"):
             raise NotFound
 
     def refuse(error: HTTPException) -> FlaskResponse:

@@ -115,6 +115,14 @@ def test_a_path_of_another_protocol(path: str) -> None:
     assert {name: operation["tags"] for name, operation in operations.items()} == {"post": ["Vertex AI"]}
 
 
+def test_a_path_with_a_slash_at_its_end() -> None:
+    """Such a path is the one that was named; without the slash there is no route, and no page that leads there."""
+    client = serving(vertex_predict_route="/AIP/predict/", vertex_health_route="/AIP/health/")
+    assert ask(client, {"instances": ROWS}, "/AIP/predict/") == predictions_of(client, ROWS)
+    problem(post(client, json.dumps({"instances": ROWS}), "/AIP/predict"), 404)
+    problem(client.get("/AIP/health"), 404)
+
+
 def test_who_may_call() -> None:
     """Predictions need the credentials that predictions need, and the health route none."""
     client = serving(auth=("predict",), api_keys="a sha256:" + "0" * 64)
