@@ -232,12 +232,14 @@ def ok_response(sentence: str, schema: Schema) -> Schema:
 
 def problems(kind: str) -> dict[str, Any]:
     """Write the responses for the statuses that a kind of route can answer with."""
+    return refusals(PROBLEMS_OF[kind], {MEDIA_TYPE: {"schema": ref("Problem")}})
+
+
+def refusals(statuses: Iterable[int], content: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the response for each of some statuses, whose bodies are of the form that `content` says."""
     responses: dict[str, Any] = {}
-    for status in PROBLEMS_OF[kind]:
+    for status in statuses:
         titles = dict.fromkeys(each.title for each in TYPES.values() if each.status == status)
-        responses[str(status)] = {
-            "description": "; ".join(titles) + ".",
-            "headers": answer_headers(),
-            "content": {MEDIA_TYPE: {"schema": ref("Problem")}},
-        }
+        described = "; ".join(titles) + "."
+        responses[str(status)] = {"description": described, "headers": answer_headers(), "content": dict(content)}
     return responses

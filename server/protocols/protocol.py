@@ -10,8 +10,7 @@ from server.exchange import Request
 from server.flow import Flow
 from server.model import Identity, Model
 from server.negotiation import JSON, check_accepts, check_json_body
-from server.openapi import Part, answer_headers, ref
-from server.problems import TYPES
+from server.openapi import Part, ok_response, ref, refusals
 from server.routing import Route
 from server.schemas import Schema, object_schema
 from server.settings import Settings
@@ -64,20 +63,8 @@ def operation(
     name: str, summary: str, tag: str, answer: Schema, *, error: str, statuses: Sequence[int], **more: object
 ) -> dict[str, Any]:
     """Write an operation whose answer is JSON, and whose errors have the schema named `error`; `more` is put in."""
-    responses: dict[str, Any] = {
-        "200": {
-            "description": "The answer.",
-            "headers": answer_headers(),
-            "content": {"application/json": {"schema": answer}},
-        }
-    }
-    for status in statuses:
-        titles = dict.fromkeys(each.title for each in TYPES.values() if each.status == status)
-        responses[str(status)] = {
-            "description": "; ".join(titles) + ".",
-            "headers": answer_headers(),
-            "content": {"application/json": {"schema": ref(error)}},
-        }
+    refused = refusals(statuses, {JSON: {"schema": ref(error)}})
+    responses = {"200": ok_response("The answer.", answer), **refused}
     return {"operationId": name, "summary": summary, "tags": [tag], **more, "responses": responses}
 
 
