@@ -30,10 +30,10 @@ class BodyForm(NamedTuple):
 def form_of_body(content_type: str, content_encoding: str) -> BodyForm:
     """Give the form of a body of rows; raise `UnsupportedMediaType` for one that is not read."""
     _check_coding(content_encoding)
-    name, parameters = _parts(content_type)
+    name, parameters = parts_of(content_type)
     if name == ARROW:
         return BodyForm(ARROW)
-    if name not in (JSON, CSV) or not _is_utf_8(parameters):
+    if name not in (JSON, CSV) or not is_utf_8(parameters):
         msg = f"The body must be {JSON} or {CSV}, in UTF-8, or {ARROW}; say which by the header Content-Type."
         raise UnsupportedMediaType(msg)
     if name == JSON:
@@ -49,26 +49,22 @@ def form_of_body(content_type: str, content_encoding: str) -> BodyForm:
 def check_json_body(content_type: str, content_encoding: str) -> None:
     """Raise `UnsupportedMediaType` unless the body is said to be JSON in UTF-8 without a coding."""
     if content_type != JSON:
-        name, parameters = _parts(content_type)
-        if name != JSON or not _is_utf_8(parameters):
+        name, parameters = parts_of(content_type)
+        if name != JSON or not is_utf_8(parameters):
             msg = f"The body must be {JSON} in UTF-8; send it with the header Content-Type: {JSON}."
             raise UnsupportedMediaType(msg)
     _check_coding(content_encoding)
 
 
-def _parts(content_type: str) -> tuple[str, list[tuple[str, str]]]:
+def parts_of(content_type: str) -> tuple[str, list[tuple[str, str]]]:
     """Take a media type apart: its name, and its parameters without quotes around their values."""
     name, *rest = content_type.split(";")
     pairs = [part.partition("=") for part in rest if part.strip()]
     return name.strip().lower(), [(key.strip().lower(), value.strip().strip('"')) for key, _, value in pairs]
 
 
-def names_utf_8(content_type: str) -> bool:
-    """Tell whether a media type names no other charset than UTF-8."""
-    return _is_utf_8(_parts(content_type)[1])
-
-
-def _is_utf_8(parameters: Sequence[tuple[str, str]]) -> bool:
+def is_utf_8(parameters: Sequence[tuple[str, str]]) -> bool:
+    """Tell whether the parameters of a media type name no other charset than UTF-8."""
     return all(UTF_8.fullmatch(value) for key, value in parameters if key.startswith("charset"))
 
 
