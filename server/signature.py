@@ -192,8 +192,7 @@ class Signature:
 
     @property
     def _listing(self) -> str:
-        names = ", ".join(cut(parameter.name) for parameter in self.parameters[:LISTED_NAMES])
-        return names + (", ..." if len(self.parameters) > LISTED_NAMES else "")
+        return listing([parameter.name for parameter in self.parameters[: LISTED_NAMES + 1]])
 
     def _count_errors(self, value: dict[str, object]) -> int:
         count = len(self._required.difference(value))
@@ -216,6 +215,11 @@ class _Suggestions:
         """Give the likeliest candidate, nothing once enough was searched for."""
         self._left -= len(str(value)) * sum(len(str(each)) for each in candidates)
         return closest(value, candidates) if self._left >= 0 else None
+
+
+def listing(names: Sequence[str]) -> str:
+    """List the first few of some names for a message."""
+    return ", ".join(map(cut, names[:LISTED_NAMES])) + (", ..." if len(names) > LISTED_NAMES else "")
 
 
 def escape(key: str) -> str:

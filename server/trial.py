@@ -13,7 +13,7 @@ from server.columns import Row
 from server.engine import Evaluator
 from server.errors import BundleError, one_line
 from server.parameter import MAX_DOUBLE, MAX_SAFE_INTEGER, REFUSED, Absent, Code, Kind, Parameter
-from server.signature import LISTED_NAMES, Signature
+from server.signature import Signature, listing
 
 MakeEvaluator: TypeAlias = Callable[[tuple[Parameter, ...]], Evaluator]
 
@@ -141,8 +141,7 @@ def _bounded(trial: _Trial, parameters: tuple[Parameter, ...]) -> tuple[Paramete
             return bounded
     msg = (
         f"The estimator fails on numbers from -{limit:g} to {limit:g}: {reason}; give the `minimum` and `maximum` that "
-        f"it takes in metadata.json, for the parameters without them: {', '.join(unbounded[:LISTED_NAMES])}"
-        f"{', ...' if len(unbounded) > LISTED_NAMES else ''}."
+        f"it takes in metadata.json, for the parameters without them: {listing(unbounded)}."
     )
     raise BundleError(msg)
 

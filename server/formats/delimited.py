@@ -15,8 +15,8 @@ import orjson
 
 from server.columns import Columns, Named
 from server.errors import MalformedBody
-from server.parameter import EXACT_BELOW, REQUIRED, Absent, Kind, Parameter, Scalar, cut
-from server.signature import LISTED_NAMES, Signature
+from server.parameter import EXACT_BELOW, REQUIRED, Absent, Kind, Parameter, Scalar
+from server.signature import Signature, listing
 
 MARK: Final = "\ufeff".encode()  # in front of what some programs write
 BLURRING: Final = (b'"', b"\n\n", b"\n\r", b"\r\r")  # where these are, lines are perhaps not rows
@@ -77,12 +77,10 @@ class CsvReader:
         if header:
             return _names(line, first), [cells for _, cells in itertools.islice(lines, most + 1)]
         if len(first) != len(self._readers):
-            listing = ", ".join(cut(name) for name in itertools.islice(self._readers, LISTED_NAMES))
-            more = ", ..." if len(self._readers) > LISTED_NAMES else ""
             cells = f"{len(first)} cells" if len(first) > 1 else "1 cell (are they separated by commas?)"
             msg = (
                 f"Line {line} has {cells} and none of the parameters' names; expected names, or "
-                f"{len(self._readers)} cells in the order {listing}{more}."
+                f"{len(self._readers)} cells in the order {listing(list(self._readers))}."
             )
             raise MalformedBody(msg)
         return list(self._readers), [first, *(cells for _, cells in itertools.islice(lines, most))]

@@ -13,7 +13,7 @@ from server.exchange import RequestHeaders
 from server.parameter import Code, Kind, Label, NoCode, Parameter, cut, json_type
 from server.predictor import Batch, Predictor
 from server.routing import Rows, objects_in
-from server.signature import Signature
+from server.signature import Signature, listing
 
 NUMBERS: Final = frozenset({int, float})
 FORMS: Final = "a list of objects, a list of lists, or an object with a list for each column"
@@ -161,11 +161,6 @@ class Codes:
 
 def _is_number(code: Code) -> bool:
     return isinstance(code, (int, float)) and not isinstance(code, bool) and math.isfinite(code)
-
-
-def listing(names: Sequence[str]) -> str:
-    """List some names for a message."""
-    return ", ".join(cut(name) for name in names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def _is_table(record: Mapping[str, object]) -> bool:

@@ -21,8 +21,8 @@ from server.outputs import Form, Outputs, key_of
 from server.parameter import EXACT_BELOW, Kind, Label, Parameter, cut
 from server.predictor import Outcome, Predictor
 from server.protocols.raw import BOOL, BYTES, DTYPES, count_of, unknown_datatype
-from server.protocols.rows import Codes, listing
-from server.signature import Signature
+from server.protocols.rows import Codes
+from server.signature import Signature, listing
 
 PLATFORM: Final = "sklearn_estimator"
 PREDICT: Final = "predict"
