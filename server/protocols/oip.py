@@ -11,10 +11,11 @@ import orjson
 
 from server.exchange import Request, Response
 from server.protocols.envelopes import as_error
+from server.protocols.metadata import Metadata, model_metadata
 from server.protocols.oip_bodies import Bodies, length_of
 from server.protocols.oip_document import part
 from server.protocols.protocol import Context, Protocol, check_model
-from server.protocols.tensors import PLATFORM, Metadata, Tensors
+from server.protocols.tensors import Tensors
 from server.routing import Route
 
 EXTENSIONS: Final = ("binary_tensor_data",)
@@ -28,15 +29,7 @@ def routes(context: Context) -> Sequence[Route]:
     tensors = Tensors(context.model, flow.predictor)
     bodies = Bodies(tensors, identity)
     server = orjson.dumps({"name": "brinery", "version": version("brinery"), "extensions": EXTENSIONS})
-    metadata = orjson.dumps(
-        {
-            "name": identity.name,
-            "versions": [identity.version_text],
-            "platform": PLATFORM,
-            "inputs": list(map(_metadata, tensors.inputs)),
-            "outputs": list(map(_metadata, tensors.outputs)),
-        }
-    )
+    metadata = orjson.dumps(model_metadata(identity, tensors.inputs, tensors.outputs, _with_labels))
     model_ready = orjson.dumps({"name": identity.name, "ready": True})
 
     def check(request: Request) -> None:
@@ -75,9 +68,8 @@ def routes(context: Context) -> Sequence[Route]:
     return of_server
 
 
-def _metadata(of: Metadata) -> dict[str, Any]:
-    written = {"name": of.name, "datatype": of.datatype, "shape": of.shape}
-    return written | ({"parameters": of.parameters} if of.labels else {})
+def _with_labels(of: Metadata) -> dict[str, Any]:
+    return of.basics | ({"parameters": of.parameters} if of.labels else {})
 
 
 OIP: Final = Protocol(routes, part)

@@ -20,7 +20,7 @@ from server.parameter import EXACT_BELOW
 from server.predictor import Outcome
 from server.protocols import raw
 from server.protocols.answers import METHOD, METHODS
-from server.protocols.tensors import Inference, Tensor, Tensors
+from server.protocols.tensors import Inference, Tensor, Tensors, no_classification
 from server.routing import Rows
 
 OCTETS: Final = "application/octet-stream"
@@ -93,7 +93,7 @@ class Bodies:
             name = _member(output, "name", str, what=f"`outputs`, {at}: ")
             parameters = _parameters(output, f"`outputs`, {at}: ")
             if parameters.get("classification"):
-                _refuse(f"`outputs`, {at}: there is no `classification` here; the labels are parameters of the output.")
+                raise no_classification(at)
             binary[name] = _member(parameters, "binary_data", bool, everything, what=f"`outputs`, {at}: ")
             wanted.append(name)
         asked = self._tensors.read(tensors, wanted, _member(request, "id", str, ""))

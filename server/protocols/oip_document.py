@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from server.model import Model
 from server.openapi import Part, ref
+from server.protocols.metadata import Metadata, inputs_of, outputs_of
 from server.protocols.protocol import (
     ERROR,
     REFUSALS,
@@ -14,7 +15,6 @@ from server.protocols.protocol import (
     path_parameter,
 )
 from server.protocols.raw import DATATYPES
-from server.protocols.tensors import Metadata, inputs_of, outputs_of
 from server.schemas import Schema, object_schema
 from server.settings import Settings
 

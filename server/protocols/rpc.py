@@ -18,9 +18,10 @@ from server.flow import Flow
 from server.model import Identity
 from server.protocols.envelopes import sentence, status_of
 from server.protocols.messages import SERVICE, message, read, write
+from server.protocols.metadata import model_metadata
 from server.protocols.protocol import Context, check_model
 from server.protocols.raw import BOOL, BYTES, decode, encode
-from server.protocols.tensors import PLATFORM, Inference, Metadata, Tensor, Tensors
+from server.protocols.tensors import Inference, Tensor, Tensors, no_classification
 from server.routing import Route, Rows
 
 MEDIA_TYPE: Final = "application/grpc"
@@ -73,13 +74,7 @@ def methods(context: Context) -> list[Route]:
 
     def model(asked: Any) -> dict[str, object]:  # noqa: ANN401
         check_model(identity, asked.name, asked.version)
-        return {
-            "name": identity.name,
-            "versions": [identity.version_text],
-            "platform": PLATFORM,
-            "inputs": list(map(_described, tensors.inputs)),
-            "outputs": list(map(_described, tensors.outputs)),
-        }
+        return model_metadata(identity, tensors.inputs, tensors.outputs, lambda each: each.basics)
 
     def check(request: Request) -> Response:
         asked = read(health_pb2.HealthCheckRequest, request.read(context.settings.max_body_bytes))
@@ -122,10 +117,6 @@ def health(*, ready: bool) -> bytes:
 UNKNOWN: Final = write(health_pb2.HealthCheckResponse(status=SERVICE_UNKNOWN))
 
 
-def _described(metadata: Metadata) -> dict[str, object]:
-    return {"name": metadata.name, "datatype": metadata.datatype, "shape": metadata.shape}
-
-
 def _infer(flow: Flow, identity: Identity, tensors: Tensors, request: Request) -> Response:
     """Answer `ModelInfer`, by raw bytes to who sends them."""
 
@@ -138,8 +129,7 @@ def _infer(flow: Flow, identity: Identity, tensors: Tensors, request: Request) -
         raw, wanted = bool(asked.raw_input_contents), []
         for at, each in enumerate(asked.outputs):
             if "classification" in each.parameters:
-                msg = f"`outputs`, {at}: there is no `classification` here; the labels are parameters of the output."
-                raise WrongForm(msg)
+                raise no_classification(at)
             wanted.append(each.name)
         inference = tensors.read(_raw(asked) if raw else _contents(asked), wanted, asked.id)
         return dataclasses.replace(inference, binary=frozenset(inference.outputs)) if raw else inference

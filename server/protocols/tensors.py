@@ -11,22 +11,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, NoReturn
 
-import orjson
-
 from server.decoding import decode
 from server.errors import InvalidInput, MalformedBody, WrongForm
 from server.flow import Asked
 from server.model import Model
-from server.outputs import Form, Outputs, key_of
-from server.parameter import EXACT_BELOW, Kind, Label, Parameter, cut
+from server.outputs import key_of
+from server.parameter import Kind, Parameter, cut
 from server.predictor import Outcome, Predictor
+from server.protocols.metadata import inputs_of, outputs_of
 from server.protocols.raw import BOOL, BYTES, DTYPES, count_of, unknown_datatype
 from server.protocols.rows import Codes
-from server.signature import Signature, listing
-
-PLATFORM: Final = "sklearn_estimator"
-PREDICT: Final = "predict"
-PREDICT_PROBA: Final = "predict_proba"
+from server.signature import listing
 
 # The types that elements of a datatype have, and bounds of its integers; None is a missing value.
 NONE: Final = type(None)
@@ -40,7 +35,6 @@ RANGES: Final = {
     for name, dtype in DTYPES.items()
     if dtype.kind in "iu" and (bits := dtype.itemsize * 8)
 }
-OF_KIND: Final = {Kind.NUMBER: "FP64", Kind.INTEGER: "INT64", Kind.BOOLEAN: BOOL, Kind.TEXT: BYTES}
 
 
 class Tensor(NamedTuple):
@@ -51,31 +45,6 @@ class Tensor(NamedTuple):
     shape: Sequence[int]
     data: Sequence[Any]
     parameters: Mapping[str, Any] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class Metadata:
-    """What is known of a tensor before there is one; -1 stands for any number of rows.
-
-    `labels` are those that its values are of, or the names of its columns. `place` is that of the model's output that
-    it tells of.
-    """
-
-    name: str
-    datatype: str
-    shape: tuple[int, ...] = (-1,)
-    labels: tuple[Label, ...] = ()
-    place: int = 0
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """The labels as a parameter, a JSON text: the protocol has no lists there."""
-        return {"labels": orjson.dumps(self.labels).decode()} if self.labels else {}
-
-    @property
-    def written(self) -> dict[str, Any]:
-        """The parameters that an answer repeats: the labels of columns, which say what a number is of."""
-        return self.parameters if len(self.shape) > 1 else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,41 +232,10 @@ def _cells(texts: Sequence[str | None], what: str) -> list[object]:
     raise WrongForm(msg)
 
 
-def inputs_of(signature: Signature) -> list[Metadata]:
-    """Say which tensors the model takes as columns."""
-    return [Metadata(each.name, _datatype(each), labels=each.labels) for each in signature.parameters]
-
-
-def _datatype(parameter: Parameter) -> str:
-    """Give the datatype in which a parameter's labels or numbers are best sent."""
-    return _of_labels(parameter.labels) if parameter.kind is Kind.CATEGORY else OF_KIND[parameter.kind]
-
-
-def _of_labels(labels: Sequence[Label]) -> str:
-    types = set(map(type, labels))
-    if types == {bool}:
-        return BOOL
-    return "INT64" if types == {int} and all(abs(label) < EXACT_BELOW for label in labels) else BYTES  # type: ignore[arg-type]
-
-
-def outputs_of(outputs: Outputs) -> list[Metadata]:
-    """Say which tensors the model gives: the predictions, and the probabilities if it has them."""
-    each, names = outputs.outputs, tuple(output.name for output in outputs.outputs)
-    if outputs.form is Form.VALUES:
-        return [Metadata(PREDICT, "FP64", (-1, len(each)), names) if len(each) > 1 else Metadata(PREDICT, "FP64")]
-    behind = [f".{name}" for name in names] if len(each) > 1 else [""]
-    written = [
-        Metadata(PREDICT + end, _of_labels(output.labels), labels=output.labels, place=at)
-        for at, (output, end) in enumerate(zip(each, behind, strict=True))
-    ]
-    if outputs.form is not Form.PROBABILITIES:
-        return written
-    if outputs.multilabel:  # one probability for each output
-        return [*written, Metadata(PREDICT_PROBA, "FP64", (-1, len(each)), names)]
-    return written + [
-        Metadata(PREDICT_PROBA + end, "FP64", (-1, len(output.labels)), output.labels, at)
-        for at, (output, end) in enumerate(zip(each, behind, strict=True))
-    ]
+def no_classification(at: int) -> WrongForm:
+    """Make the error for an output, by its place, that is to have Triton's `classification`."""
+    msg = f"`outputs`, {at}: there is no `classification` here; the labels are parameters of the output."
+    return WrongForm(msg)
 
 
 def _refuse(message: str) -> NoReturn:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from server.errors import InvalidInput, RequestError, TooManyRows, WrongForm
 from server.model import Model
 from server.predictor import Predictor
+from server.protocols.metadata import Metadata
 from server.protocols.raw import DATATYPES
-from server.protocols.tensors import Metadata, Tensor, Tensors
+from server.protocols.tensors import Tensor, Tensors
 from tests.models import boolean, category, estimators, fake_model, integer, number, real_model, text
 
 COLOURS = ("red", "green", "blue")
