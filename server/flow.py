@@ -1,4 +1,4 @@
-"""What every request for predictions goes through, whichever the dialect that it speaks."""
+"""What every request for predictions goes through, whichever the protocol that it speaks."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from server.telemetry import Telemetry
 class Asked:
     """What a request asks for: rows, and whether their predictions are wanted beside their numbers.
 
-    A dialect that asks for more has a class of its own below this one.
+    A protocol that asks for more has a class of its own below this one.
     """
 
     batch: Batch

@@ -57,7 +57,7 @@ def params(model: Model) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a dialect adds to the document: operations by path and method, their schemas, and the scopes of paths."""
+    """What a protocol adds to the document: operations by path and method, their schemas, and the scopes of paths."""
 
     paths: Mapping[str, Mapping[str, Any]]
     schemas: Mapping[str, Schema]
@@ -93,7 +93,7 @@ def openapi_document(
     schemas: Schema = {}
     for part in parts:
         scopes |= part.scopes
-        schemas |= part.schemas  # dialects share some
+        schemas |= part.schemas  # protocols share some
         for path, operations in part.paths.items():
             spec.path(path, operations=dict(operations))
     for name, schema in schemas.items():

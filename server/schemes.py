@@ -52,7 +52,7 @@ def protect(
 
 
 def _form_of(response: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Give the form in which an operation tells of failures: a dialect has one of its own."""
+    """Give the form in which an operation tells of failures: a protocol has one of its own."""
     return {"content": response["content"]} if "content" in response else {}
 
 

@@ -41,7 +41,7 @@ from server.urls import Url
 # What a caller may be let in for; the probes under /api/health are open to everybody.
 SCOPES: Final = ("predict", "info", "metrics")
 
-# The dialects that other servers' clients speak: Open Inference Protocol v2, KServe v1, MLflow's and SageMaker's, ...
+# Those that other servers' clients speak: Open Inference Protocol v2, KServe v1, MLflow's and SageMaker's, ...
 PROTOCOLS: Final = ("oip", "kserve", "mlflow", "azureml", "vertex")
 
 

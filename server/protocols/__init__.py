@@ -1,1 +1,1 @@
-"""The dialects of other servers' clients: each decodes to rows of the one predictor, and writes its answer."""
+"""The protocols of other servers' clients: each decodes to rows of the one predictor, and writes its answer."""

@@ -11,7 +11,7 @@ from server.predictor import Batch, Outcome
 
 METHODS: Final = ("predict", "predict_proba")
 METHOD: Final = "predict_method"
-MEMBERS: Final = ("parameters", "params")  # where a request may ask for it: clients of one dialect know another's
+MEMBERS: Final = ("parameters", "params")  # where a request may ask for it: clients of one protocol know another's
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def routes(context: Context) -> Sequence[Route]:
 
 
 def part(model: Model, settings: Settings) -> Part:
-    """Write the dialect's part of the OpenAPI document."""
+    """Write the protocol's part of the OpenAPI document."""
     row = model.signature.example()
     example = {"input_data": {"columns": list(row), "index": [0], "data": [list(row.values())]}}
     rows = {"anyOf": [ref(ROWS), ref(SPLIT)]}

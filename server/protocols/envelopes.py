@@ -1,4 +1,4 @@
-"""How dialects write errors: the same sentences, in forms of their own, and 400 for what a schema refuses."""
+"""How protocols write errors: the same sentences, in forms of their own, and 400 for what a schema refuses."""
 
 from typing import Any, Final
 
@@ -43,5 +43,5 @@ def as_error(error: Exception, _: str) -> Response:
 
 
 def error_response(error: Exception, document: Any) -> Response:  # noqa: ANN401
-    """Make the answer for an error of a document of a dialect's own."""
+    """Make the answer for an error of a document of a protocol's own."""
     return Response(status_of(error), orjson.dumps(document))

@@ -12,7 +12,7 @@ from server.protocols.rows import codes_of
 from server.schemas import Schema, input_schema, label_schema, object_schema, parameter_schema
 from server.settings import Settings
 
-ROWS: Final = "Rows"  # the names of the schemas that dialects share
+ROWS: Final = "Rows"  # the names of the schemas that protocols share
 SPLIT: Final = "Split"
 PREDICTIONS: Final = "Predictions"
 

@@ -72,7 +72,7 @@ def routes(context: Context) -> Sequence[Route]:
 
 
 def part(model: Model, settings: Settings) -> Part:
-    """Write the dialect's part of the OpenAPI document."""
+    """Write the protocol's part of the OpenAPI document."""
     named = [path_parameter("name", model.identity.name)]
     of_model = object_schema({"name": {"type": "string"}, "ready": {"const": True}})
     listed = object_schema({"models": {"type": "array", "items": {"type": "string"}}})

@@ -133,7 +133,7 @@ def routes(context: Context) -> Sequence[Route]:
 
 
 def part(model: Model, settings: Settings) -> Part:
-    """Write the dialect's part of the OpenAPI document."""
+    """Write the protocol's part of the OpenAPI document."""
     names = [parameter.name for parameter in model.signature.parameters]
     row = model.signature.example()
     predictions = object_schema({"predictions": ref(PREDICTIONS)})

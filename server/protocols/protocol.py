@@ -1,4 +1,4 @@
-"""What every dialect is made of, and gives."""
+"""What every protocol is made of, and gives."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ REFUSALS_OF_READS: Final = (400, 404, 405, 406, 500)
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a dialect speaks of: one model, the flow of requests to it, and the server's state."""
+    """What a protocol speaks of: one model, the flow of requests to it, and the server's state."""
 
     model: Model
     flow: Flow
@@ -33,7 +33,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """A dialect: its routes, and its part of the OpenAPI document."""
+    """A protocol: its routes, and its part of the OpenAPI document."""
 
     routes: Callable[[Context], Sequence[Route]]
     part: Callable[[Model, Settings], Part]

@@ -1,4 +1,4 @@
-"""The dialects that there are, by the names that the setting `PROTOCOLS` has."""
+"""The protocols that there are, by the names that the setting `PROTOCOLS` has."""
 
 from collections.abc import Collection, Mapping, Sequence
 from importlib.util import find_spec
@@ -28,7 +28,7 @@ GRPC: Final = ("google", "grpc", "grpc_health", "grpc_reflection")  # what the e
 
 
 def routes_of(context: Context, ours: Collection[str]) -> dict[str, Sequence[Route]]:
-    """Make the routes of the dialects that are spoken, beside `ours`; the paths that settings name go before others.
+    """Make the routes of the protocols that are spoken, beside `ours`; the paths that settings name go before others.
 
     Raises `SettingError` for such a path that is one of ours.
     """

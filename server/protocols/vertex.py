@@ -42,7 +42,7 @@ def routes(context: Context) -> Sequence[Route]:
 
 
 def part(model: Model, settings: Settings) -> Part:
-    """Write the dialect's part of the OpenAPI document."""
+    """Write the protocol's part of the OpenAPI document."""
     paths: dict[str, dict[str, Any]] = {}
     if path := settings.vertex_predict_route:
         paths[path] = {"post": predict_operation("vertex_predict", TAG, model)}

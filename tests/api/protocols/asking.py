@@ -1,4 +1,4 @@
-"""What the tests of all dialects ask: rows of the examples, what /api/predict says of them, and bad bodies."""
+"""What the tests of all protocols ask: rows of the examples, what /api/predict says of them, and bad bodies."""
 
 import json
 from typing import Any, Final
@@ -14,7 +14,7 @@ ROWS: Final[list[dict[str, Any]]] = [
     {"month": 3, "force": "Kent Police", "crime": "Drugs"},
     {"month": 12, "force": "Essex Police", "crime": "Burglary"},
 ]
-# What no dialect may answer with a failure of ours: any JSON, and near misses of what they read.
+# What no protocol may answer with a failure of ours: any JSON, and near misses of what they read.
 MEMBERS: Final = (
     "instances", "inputs", "dataframe_split", "dataframe_records", "columns", "data", "index", "parameters", "params",
     "predict_method", "month", "force", "crime", "x",
@@ -57,7 +57,7 @@ def _value(named: Any) -> Any:
 
 
 def refused(response: TestResponse, status: int) -> dict[str, Any]:
-    """See that an answer is a refusal of a dialect with this status, in JSON and with our headers; give it."""
+    """See that an answer is a refusal of a protocol with this status, in JSON and with our headers; give it."""
     assert response.status_code == status, response.text
     assert response.content_type == "application/json"
     check_headers(response)

@@ -1,4 +1,4 @@
-"""Each dialect is there or not, whichever others are; and what a route does not take is refused by that route."""
+"""Each protocol is there or not, whichever others are; and what a route does not take is refused by that route."""
 
 import itertools
 from collections.abc import Collection
@@ -19,7 +19,7 @@ IDENTITY: Final = {"name": "moody", "version": "1"}
 
 
 def speaking(protocols: Collection[str]) -> Client:
-    """Serve a model by some of the dialects."""
+    """Serve a model by some of the protocols."""
     return serve(Moody(), metadata=IDENTITY, protocols=tuple(protocols), **VERTEX)
 
 
@@ -31,7 +31,7 @@ def _spoken(front: str) -> Client:
 
 @pytest.mark.parametrize("protocols", SUBSETS, ids=lambda some: "+".join(some) or "none")
 def test_what_is_off_is_not_there(spoken: Client, protocols: tuple[str, ...]) -> None:
-    """The routes of dialects that are off are 404 and in no document; all others are there, and in the document."""
+    """The routes of protocols that are off are 404 and in no document; all others are there, and in the document."""
     client = speaking(protocols)
     documented: dict[str, Any] = client.get("/openapi.json").get_json()["paths"]
     for name, routes in application_of(spoken).routes.items():

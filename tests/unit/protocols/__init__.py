@@ -1,1 +1,1 @@
-"""The dialects; they mirror `server/protocols/`."""
+"""The protocols; they mirror `server/protocols/`."""

@@ -65,7 +65,7 @@ def test_another_method_is_refused(parameters: object, outputs: Outputs) -> None
     ],
 )
 def test_either_member_asks(document: dict[str, object], method: str) -> None:
-    """A body may ask for a method in the member of any dialect."""
+    """A body may ask for a method in the member of any protocol."""
     assert method_asked(document, "predict_proba", BOTH) == method
     assert method_asked(document, "predict_proba", NUMBERS) == "predict"
 
