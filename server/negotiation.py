@@ -30,7 +30,7 @@ class BodyForm(NamedTuple):
 def form_of_body(content_type: str, content_encoding: str) -> BodyForm:
     """Give the form of a body of rows; raise `UnsupportedMediaType` for one that is not read."""
     _check_coding(content_encoding)
-    name, parameters = parts_of(content_type)
+    name, parameters = read_media_type(content_type)
     if name == ARROW:
         return BodyForm(ARROW)
     if name not in (JSON, CSV) or not is_utf_8(parameters):
@@ -49,14 +49,14 @@ def form_of_body(content_type: str, content_encoding: str) -> BodyForm:
 def check_json_body(content_type: str, content_encoding: str) -> None:
     """Raise `UnsupportedMediaType` unless the body is said to be JSON in UTF-8 without a coding."""
     if content_type != JSON:
-        name, parameters = parts_of(content_type)
+        name, parameters = read_media_type(content_type)
         if name != JSON or not is_utf_8(parameters):
             msg = f"The body must be {JSON} in UTF-8; send it with the header Content-Type: {JSON}."
             raise UnsupportedMediaType(msg)
     _check_coding(content_encoding)
 
 
-def parts_of(content_type: str) -> tuple[str, list[tuple[str, str]]]:
+def read_media_type(content_type: str) -> tuple[str, list[tuple[str, str]]]:
     """Take a media type apart: its name, and its parameters without quotes around their values."""
     name, *rest = content_type.split(";")
     pairs = [part.partition("=") for part in rest if part.strip()]

@@ -19,7 +19,7 @@ from server.errors import InvalidInput, NotReady, UnsupportedMediaType
 from server.exchange import Request, RequestHeaders, Response
 from server.formats.delimited import CsvReader, count_lines, write_csv, written
 from server.model import Model
-from server.negotiation import CSV, JSON, BodyForm, check_accepts, form_of_body, is_utf_8, parts_of, preferred
+from server.negotiation import CSV, JSON, BodyForm, check_accepts, form_of_body, is_utf_8, preferred, read_media_type
 from server.openapi import Part, answer_headers, ref
 from server.outputs import Outputs
 from server.parameter import Scalar
@@ -58,7 +58,7 @@ def as_mlflow_error(error: Exception, _: str) -> Response:
 @lru_cache(maxsize=64)  # clients send the same headers again and again
 def form_of_frames(content_type: str, content_encoding: str) -> BodyForm:
     """Give the form of a body, JSON where none is said; raise `UnsupportedMediaType` for one that is not read."""
-    media_type, parameters = parts_of(content_type)
+    media_type, parameters = read_media_type(content_type)
     if media_type not in ("", JSON, CSV) or not is_utf_8(parameters):
         msg = f"The body must be {JSON} or {CSV}, in UTF-8; say which by the header Content-Type."
         raise UnsupportedMediaType(msg)

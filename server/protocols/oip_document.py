@@ -74,8 +74,8 @@ def part(model: Model, settings: Settings) -> Part:
             ),
             f"{path}/infer": {"post": infer},
         }
-    scopes = {path: "predict" if path.endswith("/infer") else "info" for path in paths}
-    scopes = {path: scope for path, scope in scopes.items() if not path.endswith(("/live", "/ready"))}
+    closed = (path for path in paths if not path.endswith(("/live", "/ready")))
+    scopes = {path: "predict" if path.endswith("/infer") else "info" for path in closed}
     schemas = {"OipError": ERROR, "OipRequest": asked, "OipResponse": _response(outputs)}
     return Part(paths, schemas, scopes)
 
