@@ -14,10 +14,10 @@ from urllib.parse import parse_qs
 
 from server.admission import Queue
 from server.application import Application
-from server.errors import BrineryError, NotReady
+from server.errors import BrineryError
 from server.exchange import READ_ON_FACTOR, Endpoint, Request, RequestHeaders, Response, incomplete, too_large, too_slow
 from server.guard import Guarded
-from server.pool import Pool, Work, in_time
+from server.pool import STUCK, Pool, Work, in_time
 from server.routing import NOWHERE, UNMATCHED, Route, Router, Rows, refuse_by, refuse_method
 
 Scope: TypeAlias = Mapping[str, Any]
@@ -27,7 +27,6 @@ Send: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[None]]
 BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 OTHER_THREADS: Final = 4
 OTHERS_WAITING: Final = 64  # at most, for one of these
-STUCK: Final = 5.0  # seconds beyond the deadline, after which nobody waits for a thread any more
 SHORT: Final = 0.001  # seconds: what takes longer does not run on the loop
 SECONDS_OF_A_BYTE: Final = 5e-8  # to read a body and to write its answer, on a slow machine
 SECONDS_OF_A_ROW: Final = 2e-6  # to refuse one, which may be of two bytes
@@ -131,7 +130,7 @@ class Front:
     def abandon(self) -> None:
         """Send everybody who waits for a thread, or for what one of them does not end, to another worker."""
         for pool in self._pools():
-            pool.abandon(NotReady("A prediction of another caller does not end, and its worker goes; try again."))
+            pool.abandon()
 
     def close(self, patience: float = 0.0) -> bool:
         """Drop what waits for a thread; tell whether the threads have ended, within some seconds."""

@@ -19,12 +19,12 @@ import uvloop
 
 from server.admission import TIMEOUT_HEADER, Queue
 from server.application import Application
-from server.errors import BrineryError, NotReady, Overloaded, SettingError, Unimplemented
+from server.errors import BrineryError, Overloaded, SettingError, Unimplemented
 from server.exchange import Request, Response, incomplete, too_slow
 from server.grpc_streams import MAX_STREAMS, STREAMED, Streams
 from server.guard import Guarded
 from server.options import PREFIX
-from server.pool import Pool, in_time
+from server.pool import STUCK, Pool, in_time
 from server.protocols.messages import SERVICE
 from server.protocols.rpc import REFLECT, as_status
 from server.routing import UNMATCHED, Route, refuse_by
@@ -34,7 +34,6 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # which only the stubs k
 UNREAD: Final = frozenset({UNMATCHED, *REFLECT})  # nothing is read before they are answered
 PING_ANSWER: Final = 20.0  # seconds
 AGE: Final = 300.0  # seconds after which a connection is asked to go, and its client makes another: nothing is lost
-STUCK: Final = 5.0  # seconds beyond the deadline, after which nobody waits for a thread any more
 MAX_DETAILS: Final = 4_096  # bytes of a status, as they are escaped: more than 8 KiB of metadata is not read by clients
 CODES: Final[Mapping[int, grpc.StatusCode]] = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
@@ -124,7 +123,7 @@ class GrpcFront:
 
     def abandon(self) -> None:
         """Send everybody who waits for a thread to another worker."""
-        self._pool.abandon(NotReady("A prediction of another caller does not end, and its worker goes; try again."))
+        self._pool.abandon()
 
     # On the loop.
 

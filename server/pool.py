@@ -11,12 +11,14 @@ import weakref
 from collections import deque
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from server.admission import Queue
-from server.errors import BrineryError, Overloaded
+from server.errors import BrineryError, NotReady, Overloaded
 from server.exchange import Endpoint, Exchange, Request, Response
 from server.telemetry import Telemetry
+
+STUCK: Final = 5.0  # seconds beyond the deadline, after which nobody waits for a thread any more
 
 
 class Work(Future[Response]):
@@ -102,8 +104,9 @@ class Pool:
         with self._lock:
             return sum(work.since < since for work in self._begun)
 
-    def abandon(self, error: BrineryError) -> None:
-        """Answer everybody who has no answer yet by this error, whether a thread has begun or not."""
+    def abandon(self) -> None:
+        """Send everybody who has no answer yet to another worker, whether a thread has begun or not."""
+        error = NotReady("A prediction of another caller does not end, and its worker goes; try again.")
         with self._lock:
             works = [*self._waiting, *self._begun]
         for work in works:
