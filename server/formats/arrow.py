@@ -45,11 +45,7 @@ def messages(body: bytes) -> Iterator[Message]:
         message = Table.root(body[at : at + size])
         header, length = message.table(2), message.scalar(3, LONG)
         at += size
-        if (
-            header is None
-            or message.scalar(0, SHORT) not in (VERSION - 1, VERSION)
-            or not 0 <= length <= len(body) - at
-        ):
+        if header is None or message.scalar(0, SHORT) not in VERSIONS or not 0 <= length <= len(body) - at:
             raise Broken
         yield Message(message.scalar(1, BYTE), header, at, length)
         at += length
