@@ -44,10 +44,11 @@ READ_ON_FACTOR: Final = 4
 HTTPS_FOR: Final = 86_400  # seconds that a browser asks by TLS only: one day, for the host's other ports may have none
 EXPOSED_HEADERS: Final = (
     "X-Request-ID, X-Model-Name, X-Model-Version, Server-Timing, Preference-Applied, Retry-After, RateLimit, "
-    "RateLimit-Policy, WWW-Authenticate"
+    "RateLimit-Policy, WWW-Authenticate, Inference-Header-Content-Length"
 )
 ALLOWED_HEADERS: Final = (
-    "Content-Type, Accept, Prefer, X-Request-ID, X-Request-Timeout, traceparent, Authorization, X-API-Key"
+    "Content-Type, Accept, Prefer, X-Request-ID, X-Request-Timeout, traceparent, Authorization, X-API-Key, "
+    "Inference-Header-Content-Length"
 )
 
 Headers: TypeAlias = list[tuple[str, str]]

@@ -10,6 +10,7 @@ from tests.api.serving import post, problem, serve
 
 PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
 ALLOWED = ("https://app.example", "http://localhost:3000")
+LENGTH = "Inference-Header-Content-Length"  # which binary tensors need
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_an_allowed_origin_is_named(some: Client, origin: str) -> None:
         assert response.headers["Access-Control-Allow-Origin"] == origin
         assert "Origin" in response.headers["Vary"]
         exposed = response.headers["Access-Control-Expose-Headers"]
-        for name in ("X-Request-ID", "X-Model-Version", "Server-Timing", "Retry-After", "Preference-Applied"):
+        for name in ("X-Request-ID", "X-Model-Version", "Server-Timing", "Retry-After", "Preference-Applied", LENGTH):
             assert name in exposed
 
 
@@ -57,7 +58,7 @@ def test_a_preflight_is_answered(some: Client) -> None:
     assert response.headers["Access-Control-Allow-Origin"] == ALLOWED[0]
     assert "POST" in response.headers["Access-Control-Allow-Methods"]
     allowed = response.headers["Access-Control-Allow-Headers"].lower()
-    assert all(name in allowed for name in ("content-type", "prefer", "x-request-id", "traceparent"))
+    assert all(name in allowed for name in ("content-type", "prefer", "x-request-id", "traceparent", LENGTH.lower()))
     assert int(response.headers["Access-Control-Max-Age"]) > 0
 
 
