@@ -1,5 +1,6 @@
 """What can be set, called, counted, logged or answered is in the documentation."""
 
+import configparser
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -160,6 +161,18 @@ def test_every_module_has_its_place_on_the_page_about_architecture() -> None:
     for module in (ROOT / "server").rglob("*.py"):
         if module.name != "__init__.py":
             assert f"`{module.name}`" in page or re.search(rf"`[a-z_]+/{module.name}`", page), module.name
+
+
+def test_architecture_has_the_layers() -> None:
+    """The page's picture has each module that the check of imports places, in an order that the check allows."""
+    setup = configparser.ConfigParser(interpolation=None)
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    layers = setup["importlinter:contract:layers"]["layers"].strip().splitlines()
+    places = {name: place for place, layer in enumerate(layers) for name in layer.split(" | ")}
+    picture = (DOCS / "architecture.md").read_text(encoding="utf-8").split("```text\n")[1].split("```")[0]
+    names = [name for line in picture.splitlines() for name in re.split(" {2,}", line[16:])[0].split(" | ")]
+    assert sorted(names) == sorted(places)
+    assert [places[name] for name in names] == sorted(places[name] for name in names)
 
 
 def test_architecture_names_no_module_that_does_not_exist() -> None:
