@@ -19,7 +19,8 @@ from server.settings import Settings
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-NAMES: Final = ("wsgi", "asgi")
+# As for servers: the front that is not the default has its turn in `make test-all`.
+NAMES: Final = ("asgi", pytest.param("wsgi", marks=pytest.mark.slow))
 PIECE: Final = 16_384  # bytes of a body that come at a time
 PATIENCE: Final = 60  # seconds for an answer
 

@@ -234,6 +234,7 @@ def test_a_prefix_of_s3(s3: Amazon) -> None:
     assert "There is nothing at s3://models/crime-66/" in line
 
 
+@pytest.mark.slow
 def test_a_pinned_bundle_outlives_its_store(s3: Amazon, tmp_path: Path) -> None:
     """What was fetched with its digest is served from the cache when the store is gone; anything else is not."""
     loaded = ("labels.pkl", "lookup.pkl", "metadata.json", "model.pkl")
