@@ -80,7 +80,14 @@ def _s3() -> Iterator[Amazon]:
         yield store
 
 
-@pytest.mark.parametrize("faults", [[], [503, 429], ["cut", 500]], ids=["none", "refused twice", "cut off"])
+@pytest.mark.parametrize(
+    "faults",
+    [
+        pytest.param([], id="none", marks=pytest.mark.slow),
+        pytest.param([503, 429], id="refused twice"),
+        pytest.param(["cut", 500], id="cut off", marks=pytest.mark.slow),
+    ],
+)
 def test_the_web(web: Web, faults: list[int | str]) -> None:
     """An archive is fetched from the web, also where that fails at first."""
     web.faults["/crime-65.tar.gz"] = list(faults)
@@ -100,6 +107,7 @@ def test_the_web(web: Web, faults: list[int | str]) -> None:
     ],
     ids=["unavailable", "cut off", "hangs", "forbidden", "absent", "nonsense"],
 )
+@pytest.mark.slow
 def test_the_web_fails(web: Web, faults: list[int | str], attempts: int, asked: int, said: str) -> None:
     """A fetch that cannot succeed ends with a sentence, and is tried again only where that may help."""
     web.faults["/crime-65.tar.gz"] = faults
@@ -111,6 +119,7 @@ def test_the_web_fails(web: Web, faults: list[int | str], attempts: int, asked: 
     assert len(web.asked) == asked
 
 
+@pytest.mark.slow
 def test_credentials_of_the_web(web: Web) -> None:
     """A user and a password go with the request, and a signed query is sent as it stands."""
     web.allowed = "Basic " + base64.b64encode(f"user:{SECRET}".encode()).decode()
@@ -120,6 +129,7 @@ def test_credentials_of_the_web(web: Web) -> None:
     assert web.asked == [f"/crime-65.tar.gz?{query}"]
 
 
+@pytest.mark.slow
 def test_not_an_archive(web: Web) -> None:
     """A page that is no archive is refused, and not tried again."""
     web.files["/page.zip"] = b"<!doctype html><title>Sign in</title>"
@@ -154,6 +164,7 @@ def test_a_folder_imports_nothing() -> None:
     assert set(json.loads(done.stdout.replace("'", '"'))) <= {"asyncio"}, done.stderr
 
 
+@pytest.mark.slow
 def test_secrets_are_seen_nowhere(web: Web) -> None:
     """Neither the log, nor answers, nor metrics hold what stands before an @ or behind a ?, whatever happens."""
     bundle = f"http://user:{SECRET}@{web.address}/crime-65.tar.gz?sig={SECRET}"
@@ -198,6 +209,7 @@ def test_a_reload_does_not_stop_the_master(web: Web) -> None:
         server.err.clear()
 
 
+@pytest.mark.slow
 def test_a_start_can_be_stopped(web: Web, tmp_path: Path) -> None:
     """Asked to stop while it fetches, a server that does not listen yet ends at once, and leaves nothing behind."""
     web.faults["/crime-65.tar.gz"] = ["hang"]
@@ -327,6 +339,7 @@ def test_a_redirect(web: Web, tmp_path: Path) -> None:
     assert len(web.asked) == 1
 
 
+@pytest.mark.slow
 def test_an_address_of_ipv6() -> None:
     """Two colons in an address lead nowhere else."""
     with Web({"/crime-65.tar.gz": ARCHIVE}, host="::1") as web:

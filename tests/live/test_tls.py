@@ -129,6 +129,7 @@ def test_requests_in_flight_at_a_stop(authority: Authority, front: str) -> None:
         server.stop()
 
 
+@pytest.mark.slow
 def test_another_certificate(authority: Authority, front: str) -> None:
     """A reload reads the certificate again; one that cannot be used leaves the one before it."""
     with SecureServer(authority, front=front) as server:
@@ -160,6 +161,7 @@ def refused(front: str, **settings: Any) -> str:
         return lines[0]
 
 
+@pytest.mark.slow
 def test_bad_certificates(authority: Authority, front: str, tmp_path: Path) -> None:
     """What cannot be used stops the start with a sentence."""
     certificate, key = authority.sign("one")
