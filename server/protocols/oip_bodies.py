@@ -26,7 +26,10 @@ from server.routing import Rows
 OCTETS: Final = "application/octet-stream"
 LENGTH: Final = "Inference-Header-Content-Length"
 SHAPE: Final = re.compile(rb"\s*:\s*\[\s*([0-9]{1,9})")  # what stands behind its key, as far as the rows
-MATRICES: Final[Mapping[str, frozenset[type]]] = {"INT64": frozenset({int}), "FP64": frozenset({int, float})}
+MATRICES: Final[Mapping[str, frozenset[type]]] = {
+    "INT64": frozenset({int}),
+    **dict.fromkeys(("FP32", "FP64"), frozenset({int, float})),
+}
 FEW: Final = 2  # rows, of which it is no matter how many they are
 PHRASES: Final = {str: "a text", list: "an array", dict: "an object", bool: "true or false"}
 
@@ -146,6 +149,8 @@ class Bodies:
         """Do so for a matrix, whose elements need no further look if they have these types."""
         (tensor,) = inputs
         data, kinds = tensor["data"], MATRICES[tensor["datatype"]]
+        if type(data[0]) is list:
+            (data,) = data
         if not kinds.issuperset(map(type, data)) or type(tensor["name"]) is not str or type(inputs) is not list:
             raise ValueError
         if any(type(each) is float and abs(each) >= EXACT_BELOW for each in data):
