@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import estimators
-from benchmarks.dialects import SPOKEN, translate
 from benchmarks.estimators import Case
 from benchmarks.inprocess import Loops
 from benchmarks.load import LoadFailed, Outcome, put, write_bodies
-from benchmarks.points import ANCHOR, ASGI, DIALECTS, ESTIMATOR, NAIVE, SERVERS, WSGI, Point, is_measured
+from benchmarks.points import ANCHOR, ASGI, ESTIMATOR, NAIVE, PROTOCOLS, SERVERS, WSGI, Point, is_measured
 from benchmarks.processes import Server
+from benchmarks.protocols import SPOKEN, translate
 from benchmarks.results import Series, Subject
 
 MANY_ROWS: Final = 1_000  # requests that are measured twice as long: there are few of them in a second
@@ -43,8 +43,8 @@ def measure(case: Case, plan: Plan, *, with_floors: bool) -> Subject:
         bodies = {point: folder / f"{point.rows}-rows" for point in plan.points}
         for point, path in bodies.items():
             write_bodies(lines, point.rows, path)
-            for name, dialect in SPOKEN.items():
-                translate(path, dialect, _bodies_of(name, path))
+            for name, protocol in SPOKEN.items():
+                translate(path, protocol, _bodies_of(name, path))
         subject = Subject(case.name, case.title)
         _start_alone(subject, folder, lines[0].encode(), plan)
         _compare(subject, folder, lines[0].encode(), bodies, plan, with_floors=with_floors)
@@ -88,7 +88,7 @@ def _compare(
                     print(f"\n{where}: {error}", file=sys.stderr)
             raise SystemExit(f"{where}: given up after {ATTEMPTS} attempts.")
 
-        targets = (*SERVERS, ESTIMATOR, *DIALECTS)
+        targets = (*SERVERS, ESTIMATOR, *PROTOCOLS)
         for target in SERVERS:  # a worker's first requests are slower
             once(target, plan.points[0], 1)
         for repeat in range(plan.repeats):
@@ -109,8 +109,8 @@ def _requests(target: str, servers: Mapping[str, Server], bodies: Path, name: st
     return servers[ASGI].address + SPOKEN[target].path.format(name=name), _bodies_of(target, bodies)
 
 
-def _bodies_of(dialect: str, bodies: Path) -> Path:
-    return bodies.with_name(f"{bodies.name}, {dialect}")
+def _bodies_of(protocol: str, bodies: Path) -> Path:
+    return bodies.with_name(f"{bodies.name}, {protocol}")
 
 
 def _note(series: Series, outcome: Outcome) -> None:

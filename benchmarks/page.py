@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from benchmarks.plot import Group, draw, short
-from benchmarks.points import ANCHOR, ASGI, BARE_ASGI, BARE_WSGI, DIALECTS, ESTIMATOR, NAIVE, WSGI, Point
+from benchmarks.points import ANCHOR, ASGI, BARE_ASGI, BARE_WSGI, ESTIMATOR, NAIVE, PROTOCOLS, WSGI, Point
 from benchmarks.results import Results, Subject
 
 BEGIN: Final = "<!-- What follows is written by `make bench`. -->"
@@ -52,7 +52,7 @@ The event loop is compared with uvicorn's worker, threads and the naive applicat
 
 Requests a second in each [protocol](protocols.md), as a part of those for the same rows at `/api/predict`; event loop.
 
-{dialects}
+{protocols}
 
 ## Memory and start
 
@@ -87,7 +87,7 @@ def figures(results: Results) -> str:
         batches=_against(results, NAIVE, batches, lambda point: point.rows),
         estimator=_against(results, ESTIMATOR, results.points(ESTIMATOR), lambda point: point.rows),
         floors=_floors(results),
-        dialects=_dialects(results),
+        protocols=_protocols(results),
         memory=_memory(results),
         slower="\n".join(f"- {line}" for line in slower(results)),
     )
@@ -155,16 +155,16 @@ def _floors(results: Results) -> str:
     return table(["estimator", "connections", "rows", "event loop", "threads", "naive"], rows)
 
 
-def _dialects(results: Results) -> str:
-    """Make a table of the dialects beside the one estimator for which they were measured."""
-    found = results.points(DIALECTS[0])
+def _protocols(results: Results) -> str:
+    """Make a table of the protocols beside the one estimator for which they were measured."""
+    found = results.points(PROTOCOLS[0])
     if not found:
         return "They were not measured."
     rows = [
-        [dialect, *(cell(subject.ratio(dialect, ASGI, point)) for point in found)]
+        [protocol, *(cell(subject.ratio(protocol, ASGI, point)) for point in found)]
         for subject in results.subjects
-        for dialect in DIALECTS
-        if (dialect, ANCHOR) in subject.series
+        for protocol in PROTOCOLS
+        if (protocol, ANCHOR) in subject.series
     ]
     return table(["protocol", *(_load(point) for point in found)], rows)
 

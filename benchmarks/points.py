@@ -13,13 +13,13 @@ ESTIMATOR: Final = "estimator"
 OIP: Final = "Open Inference Protocol v2"
 KSERVE: Final = "KServe v1"
 MLFLOW: Final = "MLflow"
-DIALECTS: Final = (OIP, KSERVE, MLFLOW)  # asked of the first front
+PROTOCOLS: Final = (OIP, KSERVE, MLFLOW)  # asked of the first front
 SERVERS: Final = (ASGI, WSGI, NAIVE, BARE_ASGI, BARE_WSGI)
 
 CONNECTIONS: Final = (1, 8, 32, 64)
 BATCHES: Final = (1, 100, 1000)
 BATCH_CONNECTIONS: Final = 8
-MOST_OF_DIALECTS: Final = 100  # rows
+MOST_OF_PROTOCOLS: Final = 100  # rows
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -44,11 +44,11 @@ def is_measured(target: str, point: Point, *, with_floors: bool) -> bool:
     """Tell whether a target is measured at a point.
 
     Our second front is at some. The bare floors know no estimator: they have all points beside one of them, by
-    `with_floors`, and the anchor beside each. Dialects cost the same whatever the estimator: they stand beside the one.
-    The estimator has no connections: it stands at those of the batches.
+    `with_floors`, and the anchor beside each. Protocols cost the same whatever the estimator: they stand beside that
+    one. The estimator has no connections: it stands at those of the batches.
     """
-    if target in DIALECTS:
-        return with_floors and point.rows <= MOST_OF_DIALECTS
+    if target in PROTOCOLS:
+        return with_floors and point.rows <= MOST_OF_PROTOCOLS
     if target == WSGI:
         return point in SECOND_FRONT
     if target in (BARE_ASGI, BARE_WSGI):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.dialects import SPOKEN, translate
-from benchmarks.points import DIALECTS
+from benchmarks.points import PROTOCOLS
+from benchmarks.protocols import SPOKEN, translate
 from server.app import publish
 from server.application import assemble, prepare
 from server.bundle import Bundle
@@ -15,8 +15,8 @@ from tests.models import pipeline, settings
 ROWS = [{"force": "Kent", "month": 1.0}, {"force": "Essex", "month": 4.0}]
 
 
-@pytest.mark.parametrize("name", DIALECTS)
-def test_every_dialect_asks_for_the_same_rows(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_every_protocol_asks_for_the_same_rows(name: str, tmp_path: Path) -> None:
     """What is measured is answered, one row and a batch, with as many predictions as there are rows."""
     made = settings(log_level="error", access_log=False)
     client = publish(assemble(made, prepare(made, Bundle("oak", pipeline(), digest="sha256:0")))).test_client()
