@@ -151,9 +151,10 @@ class Bodies:
         data, kinds = tensor["data"], MATRICES[tensor["datatype"]]
         if type(data[0]) is list:
             (data,) = data
-        if not kinds.issuperset(map(type, data)) or type(tensor["name"]) is not str or type(inputs) is not list:
+        types = set(map(type, data))
+        if not kinds >= types or type(tensor["name"]) is not str or type(inputs) is not list:
             raise ValueError
-        if any(type(each) is float and abs(each) >= EXACT_BELOW for each in data):
+        if float in types and any(abs(each) >= EXACT_BELOW for each in data):
             raise ValueError
         return self._tensors.row_of_matrix(tensor["shape"], data), 6
 

@@ -44,12 +44,13 @@ def check_model(identity: Identity, name: str, version: str = "") -> None:
 
     Raises `RouteNotFound` for what would be a route below the one or the other: a placeholder may hold slashes.
     """
+    if name == identity.name and version in ("", identity.version_text):
+        return
     if name.startswith((f"{identity.name}/", f"{identity.name}:")) or version.startswith(f"{identity.version_text}/"):
         raise RouteNotFound("The model has no such route; /api/docs lists them all.")
     if name != identity.name:
         raise ModelNotFound(f"There is no such model; the one that is served here is {identity.name}.")
-    if version not in ("", identity.version_text):
-        raise ModelNotFound(f"There is no such version; the one that is served here is {identity.version_text}.")
+    raise ModelNotFound(f"There is no such version; the one that is served here is {identity.version_text}.")
 
 
 def check_json(request: Request) -> None:

@@ -8,6 +8,7 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -20,11 +21,12 @@ from server.parameter import Kind, Parameter, cut
 from server.predictor import Outcome, Predictor
 from server.protocols.metadata import inputs_of, outputs_of
 from server.protocols.raw import BOOL, BYTES, DTYPES, count_of, unknown_datatype
-from server.protocols.rows import Codes
+from server.protocols.rows import Codes, codes_of
 from server.signature import listing
 
 # The types that elements of a datatype have, and bounds of its integers; None is a missing value.
 NONE: Final = type(None)
+REMEMBERED: Final = 64  # choices of outputs: callers make few
 TYPES: Final[Mapping[str, frozenset[type]]] = {
     **dict.fromkeys(DTYPES, frozenset({int, float, NONE})),
     BOOL: frozenset({bool, NONE}),
@@ -66,19 +68,21 @@ class Tensors:
         self._predictor, signature = predictor, model.signature
         self.inputs, self.outputs = inputs_of(signature), outputs_of(model.outputs)
         self._columns = {each.name: _Column(each) for each in signature.parameters}
+        self._labels = [(each.name, codes_of(each) or None) for each in signature.parameters]
         self._required = {each.name for each in signature.parameters if each.required}
         self.required = len(self._required)  # how many inputs there are at least
         self._ignore_unknown = signature.ignore_unknown
         mixed = {each.name for each in self.outputs if each.datatype == BYTES and set(map(type, each.labels)) != {str}}
         self._written = {each.name: (each, each.written, each.name in mixed) for each in self.outputs}
         self._all = tuple(self._written)
+        self._wanted = lru_cache(maxsize=REMEMBERED)(self._check_wanted)
 
-    def read(self, tensors: Sequence[Tensor], wanted: Sequence[str] | None, request_id: str = "") -> Inference:
+    def read(self, tensors: Sequence[Tensor], wanted: Sequence[str], request_id: str = "") -> Inference:
         """Read the inputs of a request; `wanted` names outputs, all if it names none.
 
         Raises `WrongForm`, and what `Predictor.batch_of_columns` raises.
         """
-        outputs, full = self._wanted(wanted)
+        outputs, full = self._wanted(tuple(wanted))
         if not tensors:
             _refuse("`inputs` is empty; give a tensor for each parameter, or one matrix.")
         for at, tensor in enumerate(tensors):
@@ -91,17 +95,21 @@ class Tensors:
 
     def read_row(self, row: Mapping[str, Any], wanted: Sequence[str], request_id: str) -> Inference | None:
         """Read a row of JSON values, each in the datatype that its input's metadata says; None if it is refused."""
-        outputs, full = self._wanted(wanted)
+        outputs, full = self._wanted(tuple(wanted))
         try:
             return Inference(self._predictor.batch(row), full, request_id, outputs)
         except InvalidInput:  # `read` says it as for any tensors
             return None
 
     def row_of_matrix(self, shape: Sequence[int], data: Sequence[Any]) -> dict[str, Any]:
-        """Give the only row of a matrix of numbers as JSON values; raise `ValueError` for a matrix of another shape."""
-        if len(shape) != 2 or shape[1] != len(self._columns):
+        """Give the only row of a matrix of numbers as JSON values.
+
+        Raises `ValueError` for a matrix of another shape, and `KeyError` for a number that is to be a code and is none.
+        """
+        if len(shape) != 2 or shape[1] != len(self._labels):
             raise ValueError
-        return {name: column.value(each) for (name, column), each in zip(self._columns.items(), data, strict=True)}
+        rows = zip(self._labels, data, strict=True)
+        return {name: each if labels is None else labels[each] for (name, labels), each in rows}
 
     def write(self, asked: Inference, outcome: Outcome) -> list[Tensor]:
         """Write the outputs that were asked for."""
@@ -121,7 +129,7 @@ class Tensors:
             tensors.append(Tensor(name, metadata.datatype, shape, data, parameters))
         return tensors
 
-    def _wanted(self, names: Sequence[str] | None) -> tuple[tuple[str, ...], bool]:
+    def _check_wanted(self, names: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
         """Give the outputs that are wanted, and whether predictions are among them."""
         if not names:
             return self._all, True
@@ -129,7 +137,7 @@ class Tensors:
             _refuse(f"`outputs`: there is no such output; the outputs are {listing(list(self._written))}.")
         if len(set(names)) < len(names):
             _refuse("`outputs`: an output is asked for twice.")
-        return tuple(names), any(len(self._written[name][0].shape) == 1 for name in names)
+        return names, any(len(self._written[name][0].shape) == 1 for name in names)
 
     def _is_matrix(self, tensors: Sequence[Tensor]) -> bool:
         return len(tensors) == 1 and len(tensors[0].shape) == 2 and tensors[0].shape[1] == len(self._columns)
@@ -169,10 +177,6 @@ class _Column:
         self._name = parameter.name
         self._codes = Codes.of(parameter)
         self._takes_booleans = parameter.kind is Kind.BOOLEAN or bool in map(type, parameter.labels)
-
-    def value(self, number: float) -> Any:  # noqa: ANN401
-        """Give what a number stands for."""
-        return number if self._codes is None else self._codes.value(number)
 
     def read(self, tensor: Tensor, values: Sequence[Any]) -> Sequence[Any]:
         """Give texts as labels, and codes as what they stand for; NaN is null."""

@@ -33,7 +33,7 @@ def tensors_of(model: Model, **given: Any) -> Tensors:
 
 def rows_of(model: Model, tensors: list[Tensor]) -> list[list[Any]]:
     """Read tensors; give the rows of codes."""
-    return list(tensors_of(model).read(tensors, None).batch.rows)
+    return list(tensors_of(model).read(tensors, ()).batch.rows)
 
 
 def columns(**replaced: Tensor | None) -> list[Tensor]:
@@ -151,13 +151,13 @@ def test_texts_that_are_json_are_read_where_the_content_type_says_so() -> None:
 def test_what_is_no_request_for_this_model_is_refused(given: list[Tensor], told: str) -> None:
     """The sentence says what is wrong, and what there is."""
     with pytest.raises(WrongForm, match=told):
-        tensors_of(MODEL).read(given, None)
+        tensors_of(MODEL).read(given, ())
 
 
 def test_values_are_refused_as_everywhere() -> None:
     """Rows and fields are named, whatever the form in which they came."""
     with pytest.raises(InvalidInput) as caught:
-        tensors_of(MODEL).read(columns(size=Tensor("size", "INT64", [2], [10, 30])), None)
+        tensors_of(MODEL).read(columns(size=Tensor("size", "INT64", [2], [10, 30])), ())
     assert [each.pointer for each in caught.value.errors] == ["/1/size"]
 
 
@@ -165,9 +165,9 @@ def test_bounds_of_rows_hold() -> None:
     """No row is refused, and so are more than the limit."""
     tensors = tensors_of(fake_model(number(minimum=0)), max_rows=2)
     with pytest.raises(InvalidInput):
-        tensors.read([Tensor("n", "FP64", [0], [])], None)
+        tensors.read([Tensor("n", "FP64", [0], [])], ())
     with pytest.raises(TooManyRows):
-        tensors.read([Tensor("n", "FP64", [3], [1, 2, 3])], None)
+        tensors.read([Tensor("n", "FP64", [3], [1, 2, 3])], ())
 
 
 def test_unknown_inputs_are_passed_over_where_the_settings_say_so() -> None:
@@ -219,7 +219,7 @@ def test_outputs_are_as_their_metadata_say(name: str, expected: list[tuple[str, 
     tensors = Tensors(model, predictor)
     assert [(each.name, each.datatype, each.shape) for each in tensors.outputs] == expected
     example = model.signature.example()
-    asked = tensors.read([_column(each, example[each.name]) for each in tensors.inputs], None)
+    asked = tensors.read([_column(each, example[each.name]) for each in tensors.inputs], ())
     outcome = predictor.outcome(asked.batch, predictor.evaluate(asked.batch, full=asked.full))
     for announced, written in zip(tensors.outputs, tensors.write(asked, outcome), strict=True):
         assert (written.name, written.datatype) == (announced.name, announced.datatype)
@@ -259,7 +259,7 @@ ANY = st.builds(
 def test_any_tensors_are_read_or_refused(given: list[Tensor]) -> None:
     """Nothing but an error of the caller's comes of them."""
     try:
-        batch = tensors_of(MODEL).read(given, None).batch
+        batch = tensors_of(MODEL).read(given, ()).batch
     except RequestError:
         return
     assert len(batch.rows) == given[0].shape[0]
