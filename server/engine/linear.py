@@ -48,11 +48,18 @@ class Linear:
 
     def evaluate(self, x: Matrix, *, with_classes: bool) -> Evaluation:
         """Evaluate the rows of a matrix."""
-        if self._of_row is not None and len(x) == 1 and not with_classes:
+        if self._of_row is not None and len(x) == 1:
             scores = list(map(operator.add, (x @ self._weights).tolist()[0], self._intercepts))
             if all(map(math.isfinite, scores)):
-                return Evaluation(numbers=[np.array([self._of_row(scores)])])
+                classes = self._class_of_row(scores) if with_classes else None
+                return Evaluation(numbers=[np.array([self._of_row(scores)])], classes=classes)
         return self._product(x, with_classes=with_classes)
+
+    def _class_of_row(self, scores: list[float]) -> NDArray[Any] | None:
+        if self._classes is None:
+            return None
+        chosen = int(scores[0] > 0) if len(scores) == 1 else scores.index(max(scores))
+        return self._classes[chosen : chosen + 1].reshape(1, 1)
 
     @np.errstate(all="ignore")
     def _product(self, x: Matrix, *, with_classes: bool) -> Evaluation:

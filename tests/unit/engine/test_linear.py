@@ -198,8 +198,10 @@ def test_ties() -> None:
         estimator = linear_model.RidgeClassifier(fit_intercept=False).fit(np.eye(6, 2), np.arange(6) % classes)
         estimator.coef_ = np.zeros_like(estimator.coef_)
         same_classes(evaluate(compiled(estimator), x), asked(estimator, x))
-    logistic = linear_model.LogisticRegression(fit_intercept=False).fit(np.eye(6, 2), np.arange(6) % 2)
-    near(evaluate(compiled(logistic), x), asked(logistic, x))
+    for classes in (2, 3):
+        logistic = linear_model.LogisticRegression(fit_intercept=False).fit(np.eye(6, 2), np.arange(6) % classes)
+        for rows in (x, x[:1]):
+            near(evaluate(compiled(logistic), rows), asked(logistic, rows))
 
 
 @pytest.mark.parametrize(
