@@ -19,7 +19,7 @@ from server.allowed import Noting
 from server.compression import TOO_LARGE, decompressed
 from server.errors import BundleError, gathering, raise_gathered
 from server.gate import MAX_OPERATIONS_OF_MODEL, gate_of_data, gate_of_model
-from server.judgement import judge
+from server.machine import judge
 from server.skops import judge_skops, load_skops, named_in_skops
 
 MODEL: Final = "model.pkl"

@@ -1,6 +1,6 @@
 """The gate in front of unpickling, and the only module that unpickles.
 
-A file is judged as a whole before anything of it is done (`judgement`); then exactly the judged operations are
+A file is judged as a whole before anything of it is done (`machine`); then exactly the judged operations are
 done, by an unpickler that finds nothing but what is listed. See docs/security.md for what this does not stop.
 """
 
@@ -17,7 +17,8 @@ import numpy as np
 from server.allowed import Allowed, allowed_in_data, allowed_in_model
 from server.calls import CHECK_ARRAY, PARTIAL, WRAPPER
 from server.errors import BundleError, one_line
-from server.judgement import Judgement, judge
+from server.judgement import Judgement
+from server.machine import judge
 from server.symbols import Role
 
 SHOWN: Final = 5

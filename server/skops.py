@@ -17,7 +17,8 @@ from server.calls import FACTORIES
 from server.compression import TOO_LARGE
 from server.errors import BundleError, one_line
 from server.gate import gate_of_model
-from server.judgement import MAPPINGS, Judgement
+from server.judgement import Judgement
+from server.machine import MAPPINGS
 from server.states import VECTORIZERS
 from server.symbols import Named, Role
 

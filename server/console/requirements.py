@@ -9,7 +9,7 @@ from server.bundle import MANIFEST, MODEL, SKOPS, Files
 from server.compression import decompressed
 from server.errors import BundleError
 from server.gate import MAX_OPERATIONS_OF_MODEL
-from server.judgement import judge
+from server.machine import judge
 from server.manifest import modules_of, read_json, trust_of, verify
 from server.settings import Settings
 from server.skops import judge_skops, named_in_skops
