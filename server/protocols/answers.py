@@ -36,9 +36,10 @@ def method_asked(document: Mapping[str, object], default: str, outputs: Outputs)
         msg = f"`{METHOD}` may stand in one of `{MEMBERS[0]}` and `{MEMBERS[1]}`, which mean the same; leave one out."
         raise WrongForm(msg)
     has_both = outputs.form is Form.PROBABILITIES
-    for member, method in named.items():
-        return _checked(method, member, has_both=has_both)
-    return default if has_both else "predict"  # the operator's choice is for models that have it
+    if not named:
+        return default if has_both else "predict"  # the operator's choice is for models that have it
+    ((member, method),) = named.items()
+    return _checked(method, member, has_both=has_both)
 
 
 def _choices(document: Mapping[str, object]) -> Iterator[tuple[str, dict[str, object]]]:
